@@ -1,0 +1,12 @@
+# libfornax: every .cpp below kernels/ and runtime/ but the CUDA modules' own files.
+file(GLOB_RECURSE FORNAX_SOURCES CONFIGURE_DEPENDS
+  ${PROJECT_SOURCE_DIR}/kernels/*.cpp ${PROJECT_SOURCE_DIR}/runtime/*.cpp)
+list(FILTER FORNAX_SOURCES EXCLUDE REGEX "/runtime/cuda/|_cublaslt\\.cpp$|_cudnn\\.cpp$")
+# Objects are shared by the library and by tests, which see inside.
+add_library(fornax_objects OBJECT ${FORNAX_SOURCES})
+target_include_directories(fornax_objects PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}
+  PRIVATE ${HIGHWAY_INCLUDE_DIR})
+target_compile_definitions(fornax_objects PRIVATE FORNAX_BUILDING)
+target_link_libraries(fornax_objects PUBLIC Threads::Threads PRIVATE spdlog::spdlog)
+set_target_properties(fornax_objects PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+fornax_compile_options(fornax_objects)
