@@ -3,7 +3,8 @@ file(GLOB_RECURSE FORNAX_SOURCES CONFIGURE_DEPENDS
   ${PROJECT_SOURCE_DIR}/kernels/*.cpp ${PROJECT_SOURCE_DIR}/runtime/*.cpp)
 list(FILTER FORNAX_SOURCES EXCLUDE REGEX "/runtime/cuda/|_cublaslt\\.cpp$|_cudnn\\.cpp$")
 # Objects are shared by the library and by tests, which see inside.
-add_library(fornax_objects OBJECT ${FORNAX_SOURCES})
+add_library(fornax_objects OBJECT ${FORNAX_SOURCES}
+  ${FORNAX_GENERATED}/op_table.cpp ${FORNAX_GENERATED}/cpu_table.cpp)
 target_include_directories(fornax_objects PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}
   PRIVATE ${HIGHWAY_INCLUDE_DIR})
 target_compile_definitions(fornax_objects PRIVATE FORNAX_BUILDING)

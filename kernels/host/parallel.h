@@ -16,9 +16,10 @@ void parallel_for(std::int64_t count, std::int64_t grain, int threads, void* con
 /// The same for a callable body(begin, end), kept on the caller's stack.
 template <class Body>
 void parallel_for(std::int64_t count, std::int64_t grain, int threads, Body&& body) {
-  parallel_for(count, grain, threads, &body, [](void* context, std::int64_t begin, std::int64_t end) {
-    (*static_cast<std::remove_reference_t<Body>*>(context))(begin, end);
-  });
+  parallel_for(count, grain, threads, &body,
+               [](void* context, std::int64_t begin, std::int64_t end) {
+                 (*static_cast<std::remove_reference_t<Body>*>(context))(begin, end);
+               });
 }
 
 /// FORNAX_NUM_THREADS, else the number of CPUs this process may run on.

@@ -1,0 +1,80 @@
+// Programs: a graph compiled for the device of a State.
+#pragma once
+#include <fornax/graph.h>
+#include <fornax/state.h>
+#include <fornax/tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace fornax {
+
+struct ProgramData;
+
+struct CompileOptions {
+  std::vector<Value> outputs;  ///< values whose elements every run returns
+  bool fuse = true;            ///< false: run the graph node by node as it was built
+  bool capture = true;         ///< CUDA and simt: replay one captured graph a step
+  bool second_stream = true;  ///< weight gradients on a stream of their own where the device has it
+};
+
+struct Input {
+  std::string_view name;
+  const Tensor& tensor;
+};
+
+/// What a run returned; valid until the program's next run.
+class FORNAX_API Outputs {
+ public:
+  /// Throw Error{not_found} when `value` was not asked for in CompileOptions::outputs.
+  const Tensor& tensor(Value value) const;
+  double scalar(Value value) const;
+
+ private:
+  friend struct ProgramData;
+  ProgramData* data_ = nullptr;
+};
+
+struct PlanSummary {
+  std::int64_t nodes = 0, launches = 0, streams = 1, events = 0;
+  std::int64_t arena_bytes = 0, lower_bound_bytes = 0, state_bytes = 0, workspace_bytes = 0;
+  double flops = 0;
+  std::int64_t read_bytes = 0, write_bytes = 0;
+  double floor_ms = 0;  ///< the larger of FLOPs and bytes over the device's ceilings
+};
+
+/// A compiled step bound to a State. Used by one thread at a time; different Programs may run at
+/// once unless they write one State.
+class FORNAX_API Program {
+ public:
+  Program() noexcept = default;
+  explicit operator bool() const noexcept { return data_ != nullptr; }
+
+  /// Runs one step and waits for its results. Every input of the graph must be given once.
+  /// A Program that updates a parameter advances State::step by one.
+  /// Throws Error{not_found}, Error{shape}, Error{dtype} for wrong inputs (the State is untouched),
+  /// and Error{invalid_argument} when a label or index was out of range on the device.
+  const Outputs& run(std::span<const Input> inputs);
+  const Outputs& run(std::initializer_list<Input> inputs) {
+    return run(std::span<const Input>(inputs.begin(), inputs.size()));
+  }
+
+  PlanSummary summary() const;
+  /// The plan as text: steps with kernels, streams and events; values with offsets.
+  std::string print_plan() const;
+
+  ProgramData& data() const noexcept { return *data_; }
+
+ private:
+  friend FORNAX_API Program compile(const Graph&, const State&, const CompileOptions&);
+  std::shared_ptr<ProgramData> data_;
+};
+
+/// Fuses, schedules, plans memory, checks the plan and binds it to `state`, which is extended by
+/// entries that it lacks. Everything that can fail or allocate happens here.
+FORNAX_API Program compile(const Graph& graph, const State& state, const CompileOptions& options);
+
+}  // namespace fornax
