@@ -1,0 +1,81 @@
+// The compiled step as plain data: what is launched, in which order, on which stream, and where
+// every value lies. It holds no address and can be made for a device that is not present.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "runtime/graph/graph_data.h"
+
+namespace fornax {
+
+/// Where bytes lie. `state`: in the State's own allocation of the value named by `value`.
+struct Location {
+  enum class Space : std::uint8_t { none, arena, state };
+  Space space = Space::none;
+  int value = kAbsent;            ///< state: id of the parameter or state value that owns the bytes
+  std::int64_t offset_bytes = 0;  ///< arena: from its start; state: from the value's start
+};
+
+/// Every value that has bytes. Views and in-place results share their root's bytes.
+struct PlanValue {
+  kernels::TensorType type;
+  int root = kAbsent;  ///< the value whose allocation this one lives in; itself when it owns one
+  Location location;
+  std::int64_t bytes = 0;               ///< of the root's allocation, padded to 256; 0 unless root
+  int first = kAbsent, last = kAbsent;  ///< first and last step that touches it (root only)
+};
+
+/// One entry of the step. Steps with the same stream run in the order of the list.
+struct PlanStep {
+  enum class Kind : std::uint8_t { upload, launch, download };
+  Kind kind = Kind::launch;
+  int node = kAbsent;                       ///< launch: index into Plan::graph.nodes
+  const kernels::Kernel* kernel = nullptr;  ///< launch: null for the reference
+  kernels::Offer offer;
+  bool widen = false;        ///< bf16 and f16 operands pass through f32 copies
+  std::vector<int> in, out;  ///< value ids, kAbsent where absent
+  int stream = 0;
+  std::vector<int> waits;  ///< events that must have happened
+  int signal = kAbsent;    ///< event recorded after it
+  Location workspace;      ///< arena; none when 0 bytes
+  std::int64_t workspace_bytes = 0;
+};
+
+struct Plan {
+  kernels::DeviceModel model;
+  GraphData graph;                ///< after all passes
+  std::vector<PlanValue> values;  ///< by value id
+  std::vector<PlanStep> steps;
+  std::vector<int> inputs;   ///< value ids in order of upload steps
+  std::vector<int> outputs;  ///< value ids that downloads return, in order of CompileOptions
+  int events = 0, streams = 1;
+  std::int64_t arena_bytes = 0, lower_bound_bytes = 0;
+  bool advances_step = false;  ///< updates a parameter
+};
+
+/// What `graph` becomes on a device: passes, kernel choice, schedule, memory; checked.
+struct PlanOptions {
+  std::vector<int> outputs;
+  bool fuse = true, second_stream = true;
+  int join_distance = 1;  ///< how many layers the second stream may lag behind
+};
+Plan make_plan(GraphData graph, const kernels::DeviceModel& model, const PlanOptions& options);
+
+/// The parts of make_plan, in the order in which it calls them.
+void dead_nodes(GraphData& graph, const std::vector<int>& outputs);
+void fuse(GraphData& graph, const std::vector<int>& outputs);
+/// Fills steps with kernels chosen; order of the nodes, one stream. A state's update comes after
+/// every read of its old value.
+void choose_kernels(Plan& plan);
+/// Streams, waits and signals.
+void assign_streams(Plan& plan, const PlanOptions& options);
+/// Roots, live ranges by happens-before, offsets.
+void plan_memory(Plan& plan);
+/// Independent of all the above: refuses a plan in which some legal order of its streams lets a
+/// read see anything but the right write. Throws Error{internal} naming the fault.
+void check_plan(const Plan& plan);
+
+std::string print(const Plan& plan);
+
+}  // namespace fornax
