@@ -1,0 +1,208 @@
+// The one thread pool of the process. A call hands its job to workers, each through one atomic
+// word, works along, takes the job back from workers that have not begun, and waits for the others.
+#include "kernels/host/parallel.h"
+
+#include <fornax/error.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#include "kernels/host/float_environment.h"
+
+namespace fornax::host {
+namespace {
+
+constexpr int kMaxThreads = 1024;
+constexpr int kSpins = 2000;        // about 50 us, then the thread sleeps
+constexpr int kPartsPerThread = 4;  // more parts than threads: a late thread takes fewer
+thread_local bool inside_part = false;
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+int cpus_of_process() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) return std::max(1, CPU_COUNT(&set));
+  return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+struct Job {
+  std::int64_t count, part;
+  void* context;
+  void (*body)(void*, std::int64_t, std::int64_t);
+  std::atomic<std::int64_t> next{0};
+  std::atomic<bool> failed{false};
+  std::exception_ptr error{};  // written by the one that set `failed`, read after all are done
+
+  void run() {
+    inside_part = true;
+    for (;;) {
+      const std::int64_t begin = next.fetch_add(part, std::memory_order_relaxed);
+      if (begin >= count || failed.load(std::memory_order_relaxed)) break;
+      try {
+        body(context, begin, std::min(count, begin + part));
+      } catch (...) {
+        if (!failed.exchange(true, std::memory_order_relaxed)) error = std::current_exception();
+      }
+    }
+    inside_part = false;
+  }
+};
+
+/// One thread and the word through which it gets jobs. idle -> assigned (caller) -> running
+/// (worker)
+/// -> idle (worker), or assigned -> idle when the caller takes the job back.
+class alignas(64) Worker {
+ public:
+  explicit Worker(const std::atomic<bool>& may_spin) : may_spin_(may_spin) {
+    thread_ = std::thread([this] { loop(); });
+  }
+  ~Worker() {
+    state_.store(kStop, std::memory_order_release);
+    state_.notify_one();
+    thread_.join();
+  }
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void assign(Job* job) {
+    job_ = job;
+    state_.store(kAssigned, std::memory_order_release);
+    state_.notify_one();
+  }
+  /// Returns when the worker has nothing to do with the job any more.
+  void finish() {
+    int expected = kAssigned;
+    if (state_.compare_exchange_strong(expected, kIdle, std::memory_order_acquire)) return;
+    wait_while(kRunning);
+  }
+
+ private:
+  enum : int { kIdle, kAssigned, kRunning, kStop };
+
+  void wait_while(int value) {
+    const int spins = may_spin_.load(std::memory_order_relaxed) ? kSpins : 0;
+    for (int i = 0; i < spins; ++i) {
+      if (state_.load(std::memory_order_acquire) != value) return;
+      pause();
+    }
+    while (state_.load(std::memory_order_acquire) == value)
+      state_.wait(value, std::memory_order_acquire);
+  }
+  void loop() {
+    const ExactFloatScope exact;
+    for (;;) {
+      wait_while(kIdle);
+      int expected = kAssigned;
+      if (state_.compare_exchange_strong(expected, kRunning, std::memory_order_acquire)) {
+        job_->run();
+        state_.store(kIdle, std::memory_order_release);
+        state_.notify_one();
+      } else if (expected == kStop) {
+        return;
+      }
+    }
+  }
+
+  const std::atomic<bool>& may_spin_;
+  std::atomic<int> state_{kIdle};
+  Job* job_ = nullptr;
+  std::thread thread_;
+};
+
+class Pool {
+ public:
+  /// False when another thread has the pool: the caller then works alone.
+  bool run(Job& job, int threads) {
+    const std::unique_lock lock(mutex_, std::try_to_lock);
+    if (!lock.owns_lock()) return false;
+    const auto helpers = static_cast<std::size_t>(threads - 1);
+    grow(helpers);
+    const std::size_t used = std::min(helpers, workers_.size());
+    for (std::size_t i = 0; i < used; ++i) workers_[i]->assign(&job);
+    job.run();
+    for (std::size_t i = 0; i < used; ++i) workers_[i]->finish();
+    return true;
+  }
+
+ private:
+  void grow(std::size_t wanted) {
+    if (workers_.size() >= wanted) return;
+    may_spin_.store(static_cast<int>(wanted) < cpus_of_process(), std::memory_order_relaxed);
+    try {
+      workers_.reserve(wanted);
+      while (workers_.size() < wanted) workers_.push_back(std::make_unique<Worker>(may_spin_));
+    } catch (const std::system_error&) {
+      // The system gives no more threads: those that are there share the parts.
+    }
+  }
+
+  std::mutex mutex_;
+  std::atomic<bool> may_spin_{true};
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+/// Owns the pool. A forked child has none of its threads: it leaves the old pool alone, gets a new
+/// one.
+class PoolOwner {
+ public:
+  PoolOwner() : pool_(new Pool) {
+    pthread_atfork(nullptr, nullptr, [] { owner().pool_ = new Pool; });
+  }
+  ~PoolOwner() { delete pool_; }
+  PoolOwner(const PoolOwner&) = delete;
+  PoolOwner& operator=(const PoolOwner&) = delete;
+  static PoolOwner& owner() {
+    static PoolOwner only;
+    return only;
+  }
+  Pool& pool() { return *pool_; }
+
+ private:
+  Pool* pool_;
+};
+
+}  // namespace
+
+void parallel_for(std::int64_t count, std::int64_t grain, int threads, void* context,
+                  void (*body)(void* context, std::int64_t begin, std::int64_t end)) {
+  if (count <= 0) return;
+  grain = std::max<std::int64_t>(grain, 1);
+  const std::int64_t grains = (count - 1) / grain + 1;
+  threads = static_cast<int>(std::min<std::int64_t>({threads, grains, kMaxThreads}));
+  if (threads <= 1 || inside_part) return body(context, 0, count);
+  const std::int64_t grains_per_part = (grains - 1) / (threads * kPartsPerThread) + 1;
+  Job job{count, grains_per_part * grain, context, body};
+  if (!PoolOwner::owner().pool().run(job, threads)) return body(context, 0, count);
+  if (job.error) std::rethrow_exception(job.error);
+}
+
+int default_threads() {
+  const char* text = std::getenv("FORNAX_NUM_THREADS");
+  if (text == nullptr || *text == '\0') return std::min(cpus_of_process(), kMaxThreads);
+  char* end = nullptr;
+  const long threads = std::strtol(text, &end, 10);
+  if (*end != '\0' || threads < 1 || threads > kMaxThreads)
+    throw Error(ErrorCode::invalid_argument, "FORNAX_NUM_THREADS: '" + std::string(text) +
+                                                 "' is not a number from 1 to " +
+                                                 std::to_string(kMaxThreads));
+  return static_cast<int>(threads);
+}
+
+}  // namespace fornax::host

@@ -1,0 +1,233 @@
+// Vectors of floats and of 32-bit integers over Google Highway, with the operations that the
+// templates of kernels/numeric need; and those templates for them. For kernel files: see
+// dispatch.h. All in fornax::numeric::HWY_NAMESPACE. Included again for every instruction set: a
+// toggled guard.
+#if defined(FORNAX_VECTOR_TOGGLE) == defined(HWY_TARGET_TOGGLE)
+#ifdef FORNAX_VECTOR_TOGGLE
+#undef FORNAX_VECTOR_TOGGLE
+#else
+#define FORNAX_VECTOR_TOGGLE
+#endif
+#include <cstdint>
+#include <cstring>
+
+#include "hwy/highway.h"
+#include "kernels/numeric/numeric.h"
+static_assert(HWY_NATIVE_FMA, "MulAdd would round twice here; build with FORNAX_NUMERIC_FLAGS");
+
+HWY_BEFORE_NAMESPACE();
+#define FORNAX_NUMERIC_PER_TARGET
+#include "kernels/numeric/scalar.h"
+
+namespace fornax::numeric::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using FloatTag = hn::ScalableTag<float>;
+using IntTag = hn::ScalableTag<std::int32_t>;
+constexpr int kLanes = static_cast<int>(hn::MaxLanes(FloatTag()));
+
+/// A truth value per lane.
+struct Mask {
+  hn::Mask<FloatTag> raw;
+  friend FORNAX_NUMERIC_FN Mask operator&(Mask a, Mask b) { return {hn::And(a.raw, b.raw)}; }
+  friend FORNAX_NUMERIC_FN Mask operator|(Mask a, Mask b) { return {hn::Or(a.raw, b.raw)}; }
+  friend FORNAX_NUMERIC_FN Mask operator!(Mask a) { return {hn::Not(a.raw)}; }
+};
+
+/// 32-bit integers that wrap; also the 32-bit words of Philox.
+struct VectorInt {
+  hn::Vec<IntTag> raw;
+  FORNAX_NUMERIC_FN VectorInt() : raw(hn::Zero(IntTag())) {}
+  FORNAX_NUMERIC_FN explicit VectorInt(hn::Vec<IntTag> from) : raw(from) {}
+  FORNAX_NUMERIC_FN VectorInt(std::int32_t all) : raw(hn::Set(IntTag(), all)) {}
+  FORNAX_NUMERIC_FN explicit VectorInt(std::uint32_t all)
+      : raw(hn::Set(IntTag(), static_cast<std::int32_t>(all))) {}
+  using V = VectorInt;
+  friend FORNAX_NUMERIC_FN V operator+(V a, V b) { return V(hn::Add(a.raw, b.raw)); }
+  friend FORNAX_NUMERIC_FN V operator-(V a, V b) { return V(hn::Sub(a.raw, b.raw)); }
+  friend FORNAX_NUMERIC_FN V operator*(V a, V b) { return V(hn::Mul(a.raw, b.raw)); }
+  friend FORNAX_NUMERIC_FN V operator&(V a, V b) { return V(hn::And(a.raw, b.raw)); }
+  friend FORNAX_NUMERIC_FN V operator|(V a, V b) { return V(hn::Or(a.raw, b.raw)); }
+  friend FORNAX_NUMERIC_FN V operator^(V a, V b) { return V(hn::Xor(a.raw, b.raw)); }
+  friend FORNAX_NUMERIC_FN Mask operator==(V a, V b) {
+    return {hn::RebindMask(FloatTag(), hn::Eq(a.raw, b.raw))};
+  }
+  friend FORNAX_NUMERIC_FN Mask operator<(V a, V b) {
+    return {hn::RebindMask(FloatTag(), hn::Lt(a.raw, b.raw))};
+  }
+};
+
+/// kLanes floats.
+struct Vector {
+  hn::Vec<FloatTag> raw;
+  FORNAX_NUMERIC_FN Vector() : raw(hn::Zero(FloatTag())) {}
+  FORNAX_NUMERIC_FN explicit Vector(hn::Vec<FloatTag> from) : raw(from) {}
+  FORNAX_NUMERIC_FN explicit Vector(float all) : raw(hn::Set(FloatTag(), all)) {}
+  FORNAX_NUMERIC_FN explicit Vector(int all) : Vector(static_cast<float>(all)) {}
+  using V = Vector;
+  friend FORNAX_NUMERIC_FN V operator+(V a, V b) { return V(hn::Add(a.raw, b.raw)); }
+  friend FORNAX_NUMERIC_FN V operator-(V a, V b) { return V(hn::Sub(a.raw, b.raw)); }
+  friend FORNAX_NUMERIC_FN V operator*(V a, V b) { return V(hn::Mul(a.raw, b.raw)); }
+  friend FORNAX_NUMERIC_FN V operator/(V a, V b) { return V(hn::Div(a.raw, b.raw)); }
+  friend FORNAX_NUMERIC_FN Mask operator<(V a, V b) { return {hn::Lt(a.raw, b.raw)}; }
+  friend FORNAX_NUMERIC_FN Mask operator<=(V a, V b) { return {hn::Le(a.raw, b.raw)}; }
+  friend FORNAX_NUMERIC_FN Mask operator>(V a, V b) { return {hn::Gt(a.raw, b.raw)}; }
+  friend FORNAX_NUMERIC_FN Mask operator>=(V a, V b) { return {hn::Ge(a.raw, b.raw)}; }
+  friend FORNAX_NUMERIC_FN Mask operator==(V a, V b) { return {hn::Eq(a.raw, b.raw)}; }
+  // Highway's Ne is an ordered comparison on x86: NaN != NaN would be false.
+  friend FORNAX_NUMERIC_FN Mask operator!=(V a, V b) { return {hn::Not(hn::Eq(a.raw, b.raw))}; }
+};
+
+FORNAX_NUMERIC_FN Vector fma(Vector a, Vector b, Vector c) {
+  return Vector(hn::MulAdd(a.raw, b.raw, c.raw));
+}
+FORNAX_NUMERIC_FN Vector sqrt(Vector a) { return Vector(hn::Sqrt(a.raw)); }
+FORNAX_NUMERIC_FN VectorInt bits(Vector a) { return VectorInt(hn::BitCast(IntTag(), a.raw)); }
+FORNAX_NUMERIC_FN Vector from_bits(VectorInt a) { return Vector(hn::BitCast(FloatTag(), a.raw)); }
+FORNAX_NUMERIC_FN Vector to_float(VectorInt a) { return Vector(hn::ConvertTo(FloatTag(), a.raw)); }
+template <int by>
+FORNAX_NUMERIC_FN VectorInt shift_left(VectorInt a) {
+  return VectorInt(hn::ShiftLeft<by>(a.raw));
+}
+template <int by>
+FORNAX_NUMERIC_FN VectorInt shift_right(VectorInt a) {
+  return VectorInt(hn::ShiftRight<by>(a.raw));
+}
+template <int by>
+FORNAX_NUMERIC_FN VectorInt shift_right_logical(VectorInt a) {
+  const hn::RebindToUnsigned<IntTag> words;
+  return VectorInt(hn::BitCast(IntTag(), hn::ShiftRight<by>(hn::BitCast(words, a.raw))));
+}
+FORNAX_NUMERIC_FN Mask negative(VectorInt a) { return a < VectorInt(0); }
+FORNAX_NUMERIC_FN bool any(Mask which) { return !hn::AllFalse(FloatTag(), which.raw); }
+FORNAX_NUMERIC_FN Vector select(Mask which, Vector yes, Vector no) {
+  return Vector(hn::IfThenElse(which.raw, yes.raw, no.raw));
+}
+FORNAX_NUMERIC_FN VectorInt select(Mask which, VectorInt yes, VectorInt no) {
+  return VectorInt(hn::IfThenElse(hn::RebindMask(IntTag(), which.raw), yes.raw, no.raw));
+}
+/// Upper 32 bits of the unsigned products.
+FORNAX_NUMERIC_FN VectorInt multiply_high(VectorInt a, VectorInt b) {
+  const hn::RebindToUnsigned<IntTag> words;
+  const hn::Repartition<std::uint64_t, decltype(words)> wide;
+  const auto x = hn::BitCast(words, a.raw), y = hn::BitCast(words, b.raw);
+  const auto odd_x = hn::BitCast(words, hn::ShiftRight<32>(hn::BitCast(wide, x)));
+  const auto odd_y = hn::BitCast(words, hn::ShiftRight<32>(hn::BitCast(wide, y)));
+  const auto even = hn::ShiftRight<32>(hn::MulEven(x, y));
+  const auto odd = hn::MulEven(odd_x, odd_y);
+  return VectorInt(
+      hn::BitCast(IntTag(), hn::OddEven(hn::BitCast(words, odd), hn::BitCast(words, even))));
+}
+
+/// Memory: no alignment is asked for. *_first touches `count` < kLanes elements only.
+FORNAX_NUMERIC_FN Vector load(const float* from, Vector) {
+  return Vector(hn::LoadU(FloatTag(), from));
+}
+FORNAX_NUMERIC_FN Vector load(const float* from) { return load(from, Vector()); }
+FORNAX_NUMERIC_FN void store(Vector value, float* to) { hn::StoreU(value.raw, FloatTag(), to); }
+FORNAX_NUMERIC_FN VectorInt load_int(const std::int32_t* from) {
+  return VectorInt(hn::LoadU(IntTag(), from));
+}
+FORNAX_NUMERIC_FN void store(VectorInt value, std::int32_t* to) {
+  hn::StoreU(value.raw, IntTag(), to);
+}
+FORNAX_NUMERIC_FN Vector load_first(const float* from, std::int64_t count, float fill = 0.0f) {
+  alignas(64) float lane[kLanes];
+  for (int j = 0; j < kLanes; ++j) lane[j] = j < count ? from[j] : fill;
+  return load(lane);
+}
+FORNAX_NUMERIC_FN void store_first(Vector value, float* to, std::int64_t count) {
+  alignas(64) float lane[kLanes];
+  store(value, lane);
+  for (std::int64_t j = 0; j < count; ++j) to[j] = lane[j];
+}
+/// 0, 1, 2, ... in the lanes.
+FORNAX_NUMERIC_FN VectorInt lane_numbers() { return VectorInt(hn::Iota(IntTag(), 0)); }
+
+}  // namespace fornax::numeric::HWY_NAMESPACE
+
+// The order matters here: each file stands on those above it.
+// clang-format off
+#include "kernels/numeric/elementary.h"
+#include "kernels/numeric/activations.h"
+#include "kernels/numeric/trigonometry.h"
+#include "kernels/numeric/philox.h"
+#include "kernels/numeric/convert.h"
+#include "kernels/numeric/ordered_sum.h"
+// clang-format on
+
+namespace fornax::numeric::HWY_NAMESPACE {
+
+/// Lanes above the moderate range go through the float form, one by one; angles so large are rare.
+FORNAX_NUMERIC_FN ReducedAngle<Vector> reduce_angle(Vector x) {
+  ReducedAngle<Vector> angle = reduce_moderate(x);
+  if (any(!(abs(x) <= Vector(kModerateAngle)))) {
+    alignas(64) float rest[kLanes];
+    alignas(64) std::int32_t quadrant[kLanes];
+    store(x, rest);
+    for (int j = 0; j < kLanes; ++j) {
+      const ReducedAngle<float> lane = reduce_angle(rest[j]);
+      rest[j] = lane.rest;
+      quadrant[j] = lane.quadrant;
+    }
+    angle = {load(rest), load_int(quadrant)};
+  }
+  return angle;
+}
+
+/// Loads kLanes 16-bit patterns, widened with zeros; stores the low halves.
+FORNAX_NUMERIC_FN VectorInt load_u16(const std::uint16_t* from) {
+  const hn::Rebind<std::uint16_t, IntTag> halves;
+  return VectorInt(hn::PromoteTo(IntTag(), hn::LoadU(halves, from)));
+}
+FORNAX_NUMERIC_FN void store_u16(VectorInt value, std::uint16_t* to) {
+  const hn::Rebind<std::uint16_t, IntTag> halves;
+  hn::StoreU(hn::DemoteTo(halves, value.raw), halves, to);
+}
+FORNAX_NUMERIC_FN Vector load_bf16(const std::uint16_t* from) {
+  return from_bf16_bits(load_u16(from));
+}
+FORNAX_NUMERIC_FN void store_bf16(Vector value, std::uint16_t* to) {
+  store_u16(bf16_bits(value), to);
+}
+FORNAX_NUMERIC_FN Vector load_f16(const std::uint16_t* from) {
+  return from_f16_bits(load_u16(from));
+}
+FORNAX_NUMERIC_FN void store_f16(Vector value, std::uint16_t* to) {
+  store_u16(f16_bits(value), to);
+}
+
+/// out[0 .. 4 kLanes) = the words of the blocks first_block .. first_block + kLanes - 1 of
+/// `stream`: the words of elements 4 first_block and on. The low word of the block numbers must not
+/// wrap among them.
+FORNAX_NUMERIC_FN void random_words(RandomStream stream, std::uint64_t first_block,
+                                    std::int32_t* out) {
+  const VectorInt low = VectorInt(static_cast<std::uint32_t>(first_block)) + lane_numbers();
+  const PhiloxBlock<VectorInt> counter = {{low,
+                                           VectorInt(static_cast<std::uint32_t>(first_block >> 32)),
+                                           VectorInt(stream.purpose), VectorInt(stream.step)}};
+  const auto block = philox4x32_10(counter, static_cast<std::uint32_t>(stream.seed),
+                                   static_cast<std::uint32_t>(stream.seed >> 32));
+  hn::StoreInterleaved4(block.word[0].raw, block.word[1].raw, block.word[2].raw, block.word[3].raw,
+                        IntTag(), out);
+}
+/// The upper 24 bits of each word as a float in [0, 1).
+FORNAX_NUMERIC_FN Vector unit_interval(VectorInt words) {
+  return to_float(shift_right_logical<8>(words)) * Vector(0x1p-24f);
+}
+
+/// out[i] = function(in[i]) for i in [0, count); function takes Vector and float. The last elements
+/// go through its float form. `in` may be `out`.
+template <class Function>
+FORNAX_NUMERIC_FN void map(const float* in, float* out, std::int64_t count,
+                           const Function& function) {
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(function(load(in + i)), out + i);
+  for (; i < count; ++i) out[i] = function(in[i]);
+}
+
+}  // namespace fornax::numeric::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#undef FORNAX_NUMERIC_PER_TARGET
+#include "kernels/numeric/namespace.h"
+#endif

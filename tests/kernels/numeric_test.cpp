@@ -1,0 +1,249 @@
+// Scalar functions: error in ulp against double, and the same bits in the scalar and every vector
+// form.
+// clang-format off
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tests/kernels/numeric_test.cpp"
+#include "hwy/foreach_target.h"
+#include "kernels/host/dispatch.h"
+#include "kernels/host/vector.h"
+// clang-format on
+
+// name, worst error over every float, its unit: `ulp` of the exact value, `coarse_ulp`
+// (never finer than 2^-142), or `absolute` (relative above 1).
+#ifndef FORNAX_NUMERIC_TEST_FUNCTIONS
+#define FORNAX_NUMERIC_TEST_FUNCTIONS(X)     \
+  X(exp, 1.03, ulp)                          \
+  X(log, 0.90, ulp)                          \
+  X(tanh, 1.35, ulp)                         \
+  X(erf, 1.11, ulp)                          \
+  X(sigmoid, 2.5, ulp)                       \
+  X(rsqrt, 1.5, ulp)                         \
+  X(sin, 2.0, ulp)                           \
+  X(cos, 2.0, ulp)                           \
+  X(relu, 0.0, ulp)                          \
+  X(silu, 4.0, coarse_ulp)                   \
+  X(gelu_erf, 3e-7, absolute)                \
+  X(gelu_tanh, 3e-7, absolute)               \
+  X(silu_gradient, 5e-7, absolute)           \
+  X(gelu_erf_gradient, 5e-7, absolute)       \
+  X(gelu_tanh_gradient, 5e-7, absolute)      \
+  X(sigmoid_gradient_from_output, 1.51, ulp) \
+  X(tanh_gradient_from_output, 2.0, ulp)
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace fornax::numeric_test::HWY_NAMESPACE {
+namespace num = numeric::HWY_NAMESPACE;
+#define FORNAX_NUMERIC_TEST_MAP(function, bound, unit)                          \
+  void vector_##function(const float* in, float* out, std::int64_t count) {     \
+    num::map(in, out, count, [](auto x) HWY_ATTR { return num::function(x); }); \
+  }
+FORNAX_NUMERIC_TEST_FUNCTIONS(FORNAX_NUMERIC_TEST_MAP)
+#undef FORNAX_NUMERIC_TEST_MAP
+
+void extremes(const float* a, const float* b, float* larger, float* smaller, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; i += num::kLanes) {
+    num::store(num::max(num::load(a + i), num::load(b + i)), larger + i);
+    num::store(num::min(num::load(a + i), num::load(b + i)), smaller + i);
+  }
+}
+void multiply_add(const float* a, const float* b, const float* c, float* out, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; i += num::kLanes)
+    num::store(num::load(a + i) * num::load(b + i) + num::load(c + i), out + i);
+}
+}  // namespace fornax::numeric_test::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "tests/kernels/every_isa.h"
+
+namespace fornax::numeric_test {
+namespace {
+
+enum class Unit { ulp, coarse_ulp, absolute };
+
+struct Function {
+  const char* name;
+  double bound;
+  Unit unit;
+  void (*scalar)(const float*, float*, std::int64_t);
+  void (*vector)(const float*, float*, std::int64_t);
+  double (*judge)(double);
+};
+
+#define FORNAX_NUMERIC_TEST_ROW(function, bound, unit)                                   \
+  Function{#function,                                                                    \
+           bound,                                                                        \
+           Unit::unit,                                                                   \
+           [](const float* in, float* out, std::int64_t count) {                         \
+             for (std::int64_t i = 0; i < count; ++i) out[i] = numeric::function(in[i]); \
+           },                                                                            \
+           [](const float* in, float* out, std::int64_t count) {                         \
+             FORNAX_DISPATCH(vector_##function)(in, out, count);                         \
+           },                                                                            \
+           [](double x) { return numeric::function(x); }},
+const Function kFunctions[] = {FORNAX_NUMERIC_TEST_FUNCTIONS(FORNAX_NUMERIC_TEST_ROW)};
+#undef FORNAX_NUMERIC_TEST_ROW
+
+/// In units of the last place of the exact value as a float (2^-149 among the subnormals).
+double ulp_error(float value, double exact, int least_exponent = -126) {
+  const double wrong = std::numeric_limits<double>::infinity();
+  if (std::isnan(value) || std::isnan(exact))
+    return std::isnan(value) && std::isnan(exact) ? 0 : wrong;
+  if (static_cast<float>(exact) == value && std::isinf(value)) return 0;
+  if (std::isinf(value) || std::isinf(exact)) return wrong;
+  const int exponent = exact == 0 ? least_exponent : std::max(std::ilogb(exact), least_exponent);
+  return std::ldexp(std::abs(value - exact), 23 - exponent);
+}
+
+double error_of(const Function& f, float value, double exact) {
+  if (f.unit == Unit::coarse_ulp) return ulp_error(value, exact, -119);
+  if (f.unit == Unit::ulp || !std::isfinite(exact) || !std::isfinite(value))
+    return ulp_error(value, exact);
+  return std::abs(value - exact) / std::max(1.0, std::abs(exact));
+}
+
+struct Worst {
+  double error = 0;
+  float at = 0;
+  std::int64_t different_bits = 0;
+  float different_at = 0;
+  std::uint64_t hash = 0;
+};
+
+/// Every stride-th float of all 2^32.
+Worst survey(const Function& f, std::uint64_t stride) {
+  constexpr std::int64_t block = 1 << 14;
+  std::vector<float> in(block), scalar(block), vector(block);
+  Worst worst;
+  for (std::uint64_t next = 0; next < std::uint64_t{1} << 32;) {
+    std::int64_t n = 0;
+    for (; n < block && next < std::uint64_t{1} << 32; ++n, next += stride)
+      in[static_cast<std::size_t>(n)] = std::bit_cast<float>(static_cast<std::uint32_t>(next));
+    f.scalar(in.data(), scalar.data(), n);
+    for (const host::Isa isa : available_isas()) {
+      host::use_isa(isa);
+      f.vector(in.data(), vector.data(), n);
+      for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i)
+        if (!same_bits(scalar[i], vector[i])) ++worst.different_bits, worst.different_at = in[i];
+    }
+    for (std::size_t i = 0; i < static_cast<std::size_t>(n); ++i) {
+      worst.hash = (worst.hash ^ canonical_bits(scalar[i])) * 0x9e3779b97f4a7c15ull;
+      const double error = error_of(f, scalar[i], f.judge(in[i]));
+      if (error > worst.error) worst.error = error, worst.at = in[i];
+    }
+  }
+  return worst;
+}
+
+class EveryFunction : public testing::TestWithParam<Function> {
+ protected:
+  void check(std::uint64_t stride) {
+    const IsaRestorer restore;
+    const Function& f = GetParam();
+    const Worst worst = survey(f, stride);
+    EXPECT_LE(worst.error, f.bound) << f.name << " at " << std::hexfloat << worst.at;
+    EXPECT_EQ(worst.different_bits, 0)
+        << f.name << ": scalar and vector differ, last at " << std::hexfloat << worst.different_at;
+    std::printf("%-30s worst %.4g at %a, hash %016llx\n", f.name, worst.error,
+                static_cast<double>(worst.at), static_cast<unsigned long long>(worst.hash));
+  }
+};
+
+TEST_P(EveryFunction, SampleStaysWithinItsBoundAndHasOneSetOfBits) { check(16411); }
+
+TEST_P(EveryFunction, AllFloatsStayWithinTheBound) {
+  if (std::getenv("FORNAX_SLOW_TESTS") == nullptr)
+    GTEST_SKIP() << "every one of 2^32 floats: set FORNAX_SLOW_TESTS=1";
+  check(1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Numeric, EveryFunction, testing::ValuesIn(kFunctions),
+                         [](const auto& row) { return std::string(row.param.name); });
+
+const float kInfinity = std::numeric_limits<float>::infinity();
+const float kNan = std::numeric_limits<float>::quiet_NaN();
+const std::vector<float> kSpecial = {
+    0.0f,    -0.0f,     1.0f,       -1.0f,     kInfinity,       -kInfinity,       kNan,
+    -kNan,   0x1p-149f, -0x1p-149f, 0x1p-126f, 0x1.fffffep127f, -0x1.fffffep127f, 88.8f,
+    -104.0f, 15.0f,     -15.0f};
+
+TEST(Numeric, SpecialValuesAreTheStatedOnes) {
+  EXPECT_TRUE(same_bits(numeric::exp(-kInfinity), 0.0f));
+  EXPECT_EQ(numeric::exp(kInfinity), kInfinity);
+  EXPECT_EQ(numeric::log(0.0f), -kInfinity);
+  EXPECT_TRUE(std::isnan(numeric::log(-1.0f)));
+  EXPECT_TRUE(same_bits(numeric::tanh(-0.0f), -0.0f));
+  EXPECT_TRUE(same_bits(numeric::sin(-0.0f), -0.0f));
+  EXPECT_TRUE(std::isnan(numeric::sin(kInfinity)));
+  EXPECT_TRUE(same_bits(numeric::relu(-0.0f), 0.0f));
+  EXPECT_TRUE(std::isnan(numeric::relu(kNan)));
+  for (const auto& f : kFunctions) {
+    if (f.judge(1.0) == 1.0 && f.name == std::string("relu")) continue;
+    float nan_out = 0;
+    f.scalar(&kNan, &nan_out, 1);
+    EXPECT_TRUE(std::isnan(nan_out)) << f.name;
+  }
+  for (const float value : {numeric::silu(-kInfinity), numeric::gelu_erf(-kInfinity),
+                            numeric::gelu_tanh(-kInfinity), numeric::gelu_erf_gradient(-kInfinity)})
+    EXPECT_EQ(value, 0.0f);
+  for (const float value :
+       {numeric::silu_gradient(kInfinity), numeric::gelu_erf_gradient(kInfinity),
+        numeric::gelu_tanh_gradient(kInfinity)})
+    EXPECT_EQ(value, 1.0f);
+}
+
+TEST(Numeric, MaxAndMinDependOnNoOrder) {
+  const IsaRestorer restore;
+  for (const float a : kSpecial)
+    for (const float b : kSpecial) {
+      const float larger = numeric::max(a, b), smaller = numeric::min(a, b);
+      EXPECT_TRUE(same_bits(larger, numeric::max(b, a))) << a << ' ' << b;
+      EXPECT_TRUE(same_bits(smaller, numeric::min(b, a))) << a << ' ' << b;
+      EXPECT_EQ(std::isnan(larger), std::isnan(a) || std::isnan(b));
+      EXPECT_TRUE(same_bits(larger, static_cast<float>(numeric::max(double{a}, double{b}))));
+      EXPECT_TRUE(same_bits(smaller, static_cast<float>(numeric::min(double{a}, double{b}))));
+      const std::vector<float> x(16, a), y(16, b);
+      for (const host::Isa isa : available_isas()) {
+        host::use_isa(isa);
+        std::vector<float> high(16), low(16);
+        FORNAX_DISPATCH(extremes)(x.data(), y.data(), high.data(), low.data(), 16);
+        for (std::size_t i = 0; i < 16; ++i)
+          EXPECT_TRUE(same_bits(high[i], larger) && same_bits(low[i], smaller)) << a << ' ' << b;
+      }
+    }
+}
+
+/// (1 + 2^-12)^2 = 1 + 2^-11 + 2^-24: rounded product 1 + 2^-11, so a * b - that is 0, and 2^-24
+/// when the compiler has fused the two operations in spite of -ffp-contract=off.
+TEST(Numeric, TheCompilerDoesNotFuseProductsAndSums) {
+  const IsaRestorer restore;
+  std::vector<float> a(16, 1 + 0x1p-12f), c(16, -(1 + 0x1p-11f)), out(16, 1.0f);
+  for (std::size_t i = 0; i < 16; ++i) {
+    volatile float opaque = a[i];
+    a[i] = opaque;
+    out[i] = a[i] * a[i] + c[i];
+  }
+  for (const float value : out) EXPECT_EQ(value, 0.0f) << "a scalar product and sum were fused";
+  EXPECT_EQ(numeric::fma(a[0], a[0], c[0]), 0x1p-24f);
+  for (const host::Isa isa : available_isas()) {
+    host::use_isa(isa);
+    FORNAX_DISPATCH(multiply_add)(a.data(), a.data(), c.data(), out.data(), 16);
+    for (const float value : out) EXPECT_EQ(value, 0.0f) << "fused in " << host::name(isa);
+  }
+}
+
+}  // namespace
+}  // namespace fornax::numeric_test
+#endif

@@ -1,0 +1,150 @@
+// parallel_for: every index once, any number of threads, nested, concurrent, with exceptions, and
+// without a heap allocation once the pool has grown.
+#include "kernels/host/parallel.h"
+
+#include <fornax/error.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace {
+std::atomic<std::int64_t> allocations{0};
+}
+
+void* operator new(std::size_t bytes) {
+  ++allocations;
+  if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace fornax::host {
+namespace {
+
+const int kThreadCounts[] = {1, 2, 3, 7};
+
+TEST(Parallel, CallsEveryIndexOnceInPartsOfWholeGrains) {
+  for (const int threads : kThreadCounts)
+    for (const std::int64_t count : {0, 1, 5, 64, 1000, 100003})
+      for (const std::int64_t grain : {1, 7, 64, 5000}) {
+        std::vector<std::atomic<int>> calls(static_cast<std::size_t>(count));
+        std::atomic<int> wrong_parts{0};
+        parallel_for(count, grain, threads, [&](std::int64_t begin, std::int64_t end) {
+          if (begin % grain != 0 || (end % grain != 0 && end != count)) ++wrong_parts;
+          for (std::int64_t i = begin; i < end; ++i) ++calls[static_cast<std::size_t>(i)];
+        });
+        EXPECT_EQ(wrong_parts, 0);
+        for (const auto& c : calls) ASSERT_EQ(c, 1) << threads << ' ' << count << ' ' << grain;
+      }
+}
+
+TEST(Parallel, UsesMoreThanOneThreadAndNoMoreThanAsked) {
+  for (const int threads : {2, 3}) {
+    std::set<std::thread::id> seen;
+    std::mutex mutex;
+    for (int repeat = 0; repeat < 200 && seen.size() < 2; ++repeat) {
+      seen.clear();
+      parallel_for(64, 1, threads, [&](std::int64_t, std::int64_t) {
+        std::this_thread::sleep_for(std::chrono::microseconds(50));
+        const std::lock_guard lock(mutex);
+        seen.insert(std::this_thread::get_id());
+      });
+      EXPECT_LE(seen.size(), static_cast<std::size_t>(threads));
+    }
+    EXPECT_GE(seen.size(), 2u);
+  }
+}
+
+TEST(Parallel, RunsInlineInsideAPart) {
+  std::atomic<std::int64_t> sum{0};
+  std::atomic<int> elsewhere{0};
+  parallel_for(16, 1, 3, [&](std::int64_t begin, std::int64_t end) {
+    const auto outer = std::this_thread::get_id();
+    for (std::int64_t i = begin; i < end; ++i)
+      parallel_for(100, 1, 3, [&](std::int64_t b, std::int64_t e) {
+        if (std::this_thread::get_id() != outer) ++elsewhere;
+        sum += e - b;
+      });
+  });
+  EXPECT_EQ(sum, 1600);
+  EXPECT_EQ(elsewhere, 0);
+}
+
+TEST(Parallel, RethrowsAnExceptionAndWorksAgain) {
+  for (const int threads : kThreadCounts) {
+    for (int repeat = 0; repeat < 50; ++repeat) {
+      try {
+        parallel_for(1000, 1, threads, [&](std::int64_t begin, std::int64_t end) {
+          if (begin <= 500 && 500 < end) throw std::runtime_error("part with 500");
+        });
+        FAIL() << "no exception arrived";
+      } catch (const std::runtime_error& error) {
+        EXPECT_STREQ(error.what(), "part with 500");
+      }
+    }
+    std::atomic<std::int64_t> sum{0};
+    parallel_for(1000, 1, threads, [&](std::int64_t b, std::int64_t e) { sum += e - b; });
+    EXPECT_EQ(sum, 1000);
+  }
+}
+
+TEST(Parallel, SeveralThreadsMayCallAtOnce) {
+  std::vector<std::thread> callers;
+  std::atomic<std::int64_t> sum{0};
+  for (int c = 0; c < 4; ++c)
+    callers.emplace_back([&] {
+      for (int repeat = 0; repeat < 300; ++repeat)
+        parallel_for(500, 3, 3, [&](std::int64_t b, std::int64_t e) { sum += e - b; });
+    });
+  for (auto& caller : callers) caller.join();
+  EXPECT_EQ(sum, 4 * 300 * 500);
+}
+
+TEST(Parallel, ResultsOfPartsAreSeenByTheCaller) {
+  std::vector<std::int64_t> values(10000);
+  for (std::int64_t repeat = 0; repeat < 300; ++repeat) {
+    parallel_for(10000, 16, 3, [&](std::int64_t b, std::int64_t e) {
+      for (std::int64_t i = b; i < e; ++i) values[static_cast<std::size_t>(i)] = i + repeat;
+    });
+    for (std::size_t i = 0; i < values.size(); i += 97)
+      ASSERT_EQ(values[i], static_cast<std::int64_t>(i) + repeat);
+  }
+}
+
+TEST(Parallel, AllocatesNothingOnceThePoolHasGrown) {
+  std::atomic<std::int64_t> sum{0};
+  const auto work = [&] {
+    parallel_for(1000, 1, 7, [&](std::int64_t b, std::int64_t e) { sum += e - b; });
+  };
+  work();
+  const std::int64_t before = allocations;
+  for (int repeat = 0; repeat < 100; ++repeat) work();
+  EXPECT_EQ(allocations - before, 0);
+  EXPECT_EQ(sum, 101 * 1000);
+}
+
+TEST(Parallel, DefaultThreadsComeFromTheEnvironmentOrTheMachine) {
+  const char* old = std::getenv("FORNAX_NUM_THREADS");
+  const std::string saved = old == nullptr ? "" : old;
+  ::setenv("FORNAX_NUM_THREADS", "5", 1);
+  EXPECT_EQ(default_threads(), 5);
+  for (const char* wrong : {"0", "-3", "many", "4x", "99999"}) {
+    ::setenv("FORNAX_NUM_THREADS", wrong, 1);
+    EXPECT_THROW(default_threads(), Error) << wrong;
+  }
+  ::unsetenv("FORNAX_NUM_THREADS");
+  EXPECT_GE(default_threads(), 1);
+  if (!saved.empty()) ::setenv("FORNAX_NUM_THREADS", saved.c_str(), 1);
+}
+
+}  // namespace
+}  // namespace fornax::host
