@@ -7,7 +7,9 @@ add_library(fornax_objects OBJECT ${FORNAX_SOURCES}
   ${FORNAX_GENERATED}/op_table.cpp ${FORNAX_GENERATED}/cpu_table.cpp)
 target_include_directories(fornax_objects PUBLIC ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}
   PRIVATE ${HIGHWAY_INCLUDE_DIR})
-target_compile_definitions(fornax_objects PRIVATE FORNAX_BUILDING)
-target_link_libraries(fornax_objects PUBLIC Threads::Threads PRIVATE spdlog::spdlog)
+# One build id for the library and its modules; a module of another build is refused.
+set(FORNAX_BUILD_ID "${PROJECT_VERSION}-${CMAKE_BUILD_TYPE}-${FORNAX_SANITIZE}")
+target_compile_definitions(fornax_objects PRIVATE FORNAX_BUILDING FORNAX_BUILD_ID="${FORNAX_BUILD_ID}")
+target_link_libraries(fornax_objects PUBLIC Threads::Threads ${CMAKE_DL_LIBS} PRIVATE spdlog::spdlog)
 set_target_properties(fornax_objects PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 fornax_compile_options(fornax_objects)

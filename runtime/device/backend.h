@@ -1,29 +1,51 @@
-// Backend: the one view of a machine. It owns memory and runs plans.
+// Backend: the one view of a machine. It owns memory and runs recorded commands; it knows nothing
+// of graphs or plans.
 #pragma once
 #include <fornax/device.h>
 
 #include <memory>
 #include <span>
+#include <string>
+#include <vector>
 
-#include "runtime/execution/plan.h"
+#include "kernels/op.h"
 
 namespace fornax {
 
-/// A plan bound to addresses: everything is allocated, so run() allocates nothing.
-class Executable {
+/// One entry of a step, with every address resolved. Commands of one stream run in order.
+struct Command {
+  enum class Kind : std::uint8_t { upload, launch, download, wait, signal };
+  Kind kind = Kind::launch;
+  int stream = 0;
+  int event = -1;          ///< wait, signal
+  int slot = -1;           ///< upload, download: which input or output of run()
+  void* device = nullptr;  ///< upload, download
+  std::int64_t bytes = 0;  ///< upload, download
+  std::string name;        ///< launch: the kernel's, for traces and errors
+  void (*launch)(const kernels::KernelArgs&) = nullptr;
+  kernels::KernelArgs args;  ///< its spans point to memory that outlives the Sequence
+};
+
+/// A recorded step: everything is allocated, so run() allocates nothing.
+class Sequence {
  public:
-  virtual ~Executable() = default;
-  /// Runs one step. `step` is uploaded first; inputs and outputs are host addresses in the order of
-  /// Plan::inputs and Plan::outputs. Writes bad_index and bad_value of the device back to `step`.
+  virtual ~Sequence() = default;
+  /// Runs one step and waits for it. `step` is uploaded first; inputs and outputs are host
+  /// addresses by Command::slot. bad_index and bad_value of the device come back in `step`.
   virtual void run(kernels::StepState& step, std::span<const void* const> inputs,
                    std::span<void* const> outputs) = 0;
+};
+
+struct RecordOptions {
+  int streams = 1, events = 0;
+  bool capture = true;  ///< replay one captured graph a step where the device can
 };
 
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual const kernels::DeviceModel& model() const noexcept = 0;
-  /// The dtype that stands for `dtype` on this backend (f64 for f32 on the f64 reference).
+  /// The dtype that stands for `dtype` here (f64 for f32 on the f64 reference).
   virtual DType storage(DType dtype) const noexcept { return dtype; }
 
   /// 256-byte aligned device memory, zero-filled. Throws Error{out_of_memory}.
@@ -33,13 +55,41 @@ class Backend {
   virtual void upload(void* to, const void* from, std::int64_t bytes) = 0;
   virtual void download(void* to, const void* from, std::int64_t bytes) = 0;
 
-  /// `state` has, by value id of plan.graph, the address of each parameter and state value.
-  /// `capture`: replay one captured graph a step where the device can.
-  virtual std::unique_ptr<Executable> bind(std::shared_ptr<const Plan> plan,
-                                           std::vector<void*> state, bool capture) = 0;
+  virtual std::unique_ptr<Sequence> record(std::vector<Command> commands,
+                                           const RecordOptions& options) = 0;
+};
+
+/// A backend's memory, freed with its owner. Move-only.
+class DeviceMemory {
+ public:
+  DeviceMemory() = default;
+  DeviceMemory(std::shared_ptr<Backend> backend, std::int64_t bytes)
+      : backend_(std::move(backend)), bytes_(bytes), memory_(backend_->allocate(bytes)) {}
+  DeviceMemory(DeviceMemory&& other) noexcept { swap(other); }
+  DeviceMemory& operator=(DeviceMemory&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~DeviceMemory() {
+    if (memory_) backend_->deallocate(memory_, bytes_);
+  }
+  void* get() const noexcept { return memory_; }
+  std::int64_t bytes() const noexcept { return bytes_; }
+
+ private:
+  void swap(DeviceMemory& other) noexcept {
+    std::swap(backend_, other.backend_), std::swap(bytes_, other.bytes_);
+    std::swap(memory_, other.memory_);
+  }
+  std::shared_ptr<Backend> backend_;
+  std::int64_t bytes_ = 0;
+  void* memory_ = nullptr;
 };
 
 /// The backend of a device; one object per State. Throws Error{unsupported} saying what is missing.
 std::shared_ptr<Backend> open_backend(const Device& device);
+
+/// The CPU and reference backends.
+std::shared_ptr<Backend> open_host_backend(const Device& device);
 
 }  // namespace fornax

@@ -1,0 +1,96 @@
+// The CPU and reference backends: host memory, commands run one after another on the caller.
+#include <cstring>
+#include <new>
+
+#include "kernels/host/isa.h"
+#include "kernels/host/parallel.h"
+#include "runtime/device/backend.h"
+
+namespace fornax {
+
+namespace {
+
+class HostSequence final : public Sequence {
+ public:
+  explicit HostSequence(std::vector<Command> commands) : commands_(std::move(commands)) {
+    std::erase_if(commands_, [](const Command& command) {
+      return command.kind == Command::Kind::wait || command.kind == Command::Kind::signal;
+    });
+  }
+
+  void run(kernels::StepState& step, std::span<const void* const> inputs,
+           std::span<void* const> outputs) override {
+    for (Command& command : commands_) {
+      const auto slot = static_cast<std::size_t>(command.slot);
+      const auto bytes = static_cast<std::size_t>(command.bytes);
+      switch (command.kind) {
+        case Command::Kind::launch:
+          command.args.step = &step;
+          command.launch(command.args);
+          break;
+        case Command::Kind::upload:
+          if (bytes) std::memcpy(command.device, inputs[slot], bytes);
+          break;
+        case Command::Kind::download:
+          if (bytes) std::memcpy(outputs[slot], command.device, bytes);
+          break;
+        case Command::Kind::wait:
+        case Command::Kind::signal: break;
+      }
+    }
+  }
+
+ private:
+  std::vector<Command> commands_;
+};
+
+class HostBackend final : public Backend {
+ public:
+  explicit HostBackend(const Device& device)
+      : double_(device.kind == Device::Kind::reference && device.reference_dtype == DType::f64) {
+    const bool cpu = device.kind == Device::Kind::cpu;
+    model_.backend = cpu ? kernels::Backend::cpu : kernels::Backend::reference;
+    model_.threads = !cpu ? 1 : device.threads > 0 ? device.threads : host::default_threads();
+    model_.name = cpu ? std::string("cpu ") + host::name(host::active_isa())
+                      : std::string("reference ") + fornax::name(device.reference_dtype);
+  }
+
+  const kernels::DeviceModel& model() const noexcept override { return model_; }
+  DType storage(DType dtype) const noexcept override {
+    return double_ && dtype == DType::f32 ? DType::f64 : dtype;
+  }
+
+  void* allocate(std::int64_t bytes) override {
+    const auto size = static_cast<std::size_t>(bytes) + 1;
+    void* memory = ::operator new (size, std::align_val_t{256}, std::nothrow);
+    kernels::require(memory, ErrorCode::out_of_memory,
+                     model_.name + ": the system has no " + std::to_string(bytes) + " bytes");
+    std::memset(memory, 0, size);
+    return memory;
+  }
+  void deallocate(void* memory, std::int64_t) noexcept override {
+    ::operator delete (memory, std::align_val_t{256});
+  }
+  void upload(void* to, const void* from, std::int64_t bytes) override {
+    if (bytes) std::memcpy(to, from, static_cast<std::size_t>(bytes));
+  }
+  void download(void* to, const void* from, std::int64_t bytes) override {
+    upload(to, from, bytes);
+  }
+
+  std::unique_ptr<Sequence> record(std::vector<Command> commands, const RecordOptions&) override {
+    return std::make_unique<HostSequence>(std::move(commands));
+  }
+
+ private:
+  kernels::DeviceModel model_;
+  bool double_;
+};
+
+}  // namespace
+
+std::shared_ptr<Backend> open_host_backend(const Device& device) {
+  return std::make_shared<HostBackend>(device);
+}
+
+}  // namespace fornax

@@ -1,0 +1,62 @@
+// Loading backend modules.
+#include "runtime/device/module.h"
+
+#include <dlfcn.h>
+#include <fornax/error.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+
+namespace fornax {
+
+const char* build_id() noexcept { return FORNAX_BUILD_ID; }
+
+namespace {
+
+/// The folder that holds the running libfornax (or the program, when linked statically).
+std::string own_folder() {
+  Dl_info info;
+  if (!dladdr(reinterpret_cast<const void*>(&build_id), &info) || !info.dli_fname) return ".";
+  const std::string path = info.dli_fname;
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string::npos ? std::string(1, '.') : path.substr(0, slash);
+}
+
+const BackendModule& load(const std::string& name) {
+  static std::mutex mutex;
+  static std::map<std::string, const BackendModule*> loaded;
+  const std::lock_guard lock(mutex);
+  if (const auto found = loaded.find(name); found != loaded.end()) return *found->second;
+  const char* folder = std::getenv("FORNAX_MODULE_DIR");
+  const std::string path =
+      (folder && *folder ? std::string(folder) : own_folder()) + "/libfornax_" + name + ".so";
+  void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  kernels::require(handle, ErrorCode::unsupported,
+                   "device " + name + ": the module does not load: " + dlerror() +
+                       "; build fornax with it, or set FORNAX_MODULE_DIR");
+  const auto* module = static_cast<const BackendModule*>(dlsym(handle, "fornax_module"));
+  kernels::require(module && std::strcmp(module->build_id, build_id()) == 0, ErrorCode::unsupported,
+                   "device " + name + ": " + path + " belongs to another build of fornax");
+  for (std::size_t i = 0; i < module->families; ++i)
+    kernels::register_cuda_kernels(module->kernels(i));
+  return *(loaded[name] = module);
+}
+
+}  // namespace
+
+std::shared_ptr<Backend> open_module_backend(const std::string& name, int index) {
+  return load(name).open(index);
+}
+
+std::shared_ptr<Backend> try_module_backend(const std::string& name, int index) {
+  try {
+    return open_module_backend(name, index);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::unsupported) throw;
+    return nullptr;
+  }
+}
+
+}  // namespace fornax
