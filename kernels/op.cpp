@@ -1,36 +1,12 @@
-// Operand types, and the look-up of ops and kernels.
+// Look-up of ops and kernels.
 #include "kernels/op.h"
 
-#include <algorithm>
 #include <map>
 #include <mutex>
 
 #include "kernels/op_table.h"
 
 namespace fornax::kernels {
-
-TensorType::TensorType(DType dtype_, const Shape& shape_) : dtype(dtype_), shape(shape_) {
-  std::int64_t step = 1;
-  for (int axis = shape.rank() - 1; axis >= 0; --axis) {
-    strides[static_cast<std::size_t>(axis)] = step;
-    step *= std::max<std::int64_t>(shape[axis], 1);
-  }
-}
-
-bool TensorType::contiguous() const noexcept {
-  std::int64_t step = 1;
-  for (int axis = shape.rank() - 1; axis >= 0; --axis) {
-    const std::int64_t extent = shape.begin()[axis];
-    if (extent != 1 && strides[static_cast<std::size_t>(axis)] != step) return false;
-    step *= std::max<std::int64_t>(extent, 1);
-  }
-  return true;
-}
-
-std::string to_string(const TensorType& type) {
-  if (!type.present()) return "absent";
-  return std::string(name(type.dtype)) + ' ' + to_string(type.shape);
-}
 
 namespace {
 
@@ -95,15 +71,6 @@ std::vector<const Kernel*> find_kernels(std::string_view op, Backend backend) {
 void register_cuda_kernels(std::span<const Kernel> kernels) {
   const std::lock_guard lock(cuda_mutex);
   add_kernels(cuda_kernels(), kernels);
-}
-
-Cost streaming_cost(const Signature& signature, double flops_per_element) {
-  Cost cost;
-  for (const TensorType& type : signature.in) cost.read_bytes += type.bytes();
-  for (const TensorType& type : signature.out) cost.write_bytes += type.bytes();
-  if (!signature.out.empty())
-    cost.flops = flops_per_element * static_cast<double>(signature.out[0].shape.elements());
-  return cost;
 }
 
 }  // namespace fornax::kernels

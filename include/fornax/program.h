@@ -26,6 +26,10 @@ struct Input {
   const Tensor& tensor;
 };
 
+class Program;
+struct CompileOptions;
+FORNAX_API Program compile(const Graph& graph, const State& state, const CompileOptions& options);
+
 /// What a run returned; valid until the program's next run.
 class FORNAX_API Outputs {
  public:
@@ -34,7 +38,7 @@ class FORNAX_API Outputs {
   double scalar(Value value) const;
 
  private:
-  friend struct ProgramData;
+  friend FORNAX_API Program compile(const Graph&, const State&, const CompileOptions&);
   ProgramData* data_ = nullptr;
 };
 

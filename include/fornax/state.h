@@ -66,7 +66,7 @@ class FORNAX_API State {
   /// Adds what `graph` needs and this State lacks, with initial values. Existing entries stay.
   void extend(const Graph& graph);
 
-  StateData& data() const noexcept { return *data_; }
+  const std::shared_ptr<StateData>& shared() const noexcept { return data_; }
 
  private:
   friend FORNAX_API State initialize(const Graph&, const Device&, const InitializeOptions&);

@@ -1,6 +1,8 @@
 // The compiled step as plain data: what is launched, in which order, on which stream, and where
 // every value lies. It holds no address and can be made for a device that is not present.
 #pragma once
+#include <fornax/program.h>
+
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -76,6 +78,7 @@ void plan_memory(Plan& plan);
 /// read see anything but the right write. Throws Error{internal} naming the fault.
 void check_plan(const Plan& plan);
 
+PlanSummary summarize(const Plan& plan);
 std::string print(const Plan& plan);
 
 }  // namespace fornax

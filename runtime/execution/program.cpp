@@ -1,0 +1,147 @@
+// Programs: compile binds a plan to a State; run feeds one step.
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/execution/program_data.h"
+
+namespace fornax {
+
+using kernels::require;
+
+namespace {
+
+/// The graph as the backend stores it: on the f64 reference every f32 is f64.
+GraphData stored_graph(const GraphData& graph, const Backend& backend) {
+  GraphData stored = graph;
+  for (ValueData& value : stored.values) value.type.dtype = backend.storage(value.type.dtype);
+  return stored;
+}
+
+void check_outputs(const Graph& graph, const CompileOptions& options) {
+  for (const Value& value : options.outputs) {
+    require(value && &value.graph().data() == &graph.data(), ErrorCode::invalid_argument,
+            "compile: an output is absent or belongs to another graph");
+  }
+}
+
+void prepare_inputs(ProgramData& data) {
+  for (const int id : data.plan.inputs) {
+    const ValueData& value = data.plan.graph.values[static_cast<std::size_t>(id)];
+    const DType given = data.graph.find(value.name).dtype();
+    data.input_names.push_back(value.name);
+    data.converted.push_back(
+        given == value.type.dtype ? Tensor() : Tensor(value.type.dtype, value.type.shape));
+  }
+  data.input_addresses.resize(data.plan.inputs.size());
+}
+
+void prepare_outputs(ProgramData& data) {
+  for (const int id : data.plan.outputs) {
+    const ValueData& value = data.plan.graph.values[static_cast<std::size_t>(id)];
+    data.outputs.emplace_back(value.type.dtype, value.type.shape);
+  }
+  for (Tensor& output : data.outputs) data.output_addresses.push_back(output.bytes().data());
+}
+
+std::int64_t nearest_miss(const ProgramData& data, std::string_view name) {
+  const auto found = std::find(data.input_names.begin(), data.input_names.end(), name);
+  return found == data.input_names.end() ? -1 : found - data.input_names.begin();
+}
+
+[[noreturn]] void refuse_input(const ProgramData& data, std::string_view name) {
+  std::string names;
+  for (const std::string& input : data.input_names) names += (names.empty() ? "" : ", ") + input;
+  throw Error(ErrorCode::not_found,
+              "run: the program has no input '" + std::string(name) + "'; its inputs are " + names);
+}
+
+void take_input(ProgramData& data, const Input& input) {
+  const std::int64_t found = nearest_miss(data, input.name);
+  // An input that nothing reads was left out of the plan; it may still be given.
+  if (found < 0 && data.graph.find(input.name) &&
+      data.graph.data().values[static_cast<std::size_t>(data.graph.find(input.name).id())].role ==
+          Role::input)
+    return;
+  if (found < 0) refuse_input(data, input.name);
+  const auto at = static_cast<std::size_t>(found);
+  const int id = data.plan.inputs[at];
+  const kernels::TensorType& type = data.plan.graph.values[static_cast<std::size_t>(id)].type;
+  const std::string where = "run: input '" + std::string(input.name) + '\'';
+  require(!data.input_addresses[at], ErrorCode::invalid_argument, where + " is given twice");
+  require(input.tensor.shape() == type.shape, ErrorCode::shape,
+          where + " has shape " + to_string(input.tensor.shape()) + ", the graph wants " +
+              to_string(type.shape));
+  data.input_addresses[at] = input.tensor.bytes().data();
+  if (input.tensor.dtype() == type.dtype) return;
+  require(!data.converted[at].empty() && input.tensor.dtype() == DType::f32, ErrorCode::dtype,
+          where + " is " + name(input.tensor.dtype()) + ", the graph wants " + name(type.dtype));
+  const auto from = input.tensor.as<float>();
+  std::copy(from.begin(), from.end(), data.converted[at].as<double>().begin());
+  data.input_addresses[at] = data.converted[at].bytes().data();
+}
+
+void fill_step(ProgramData& data) {
+  data.step.step = data.state->step;
+  data.step.seed = data.state->seed;
+  data.step.bad_index = data.step.bad_value = 0;
+  for (std::size_t slot = 0; slot < data.scalar_names.size(); ++slot)
+    data.step.scalars[slot] =
+        static_cast<float>(data.state->scalars.find(data.scalar_names[slot])->second);
+}
+
+}  // namespace
+
+const Tensor& Outputs::tensor(Value value) const {
+  const auto& ids = data_->output_ids;
+  const auto found = std::find(ids.begin(), ids.end(), value.id());
+  require(value && found != ids.end() && &value.graph().data() == &data_->graph.data(),
+          ErrorCode::not_found, "outputs: the value was not among CompileOptions::outputs");
+  return data_->outputs[static_cast<std::size_t>(found - ids.begin())];
+}
+double Outputs::scalar(Value value) const { return tensor(value).scalar(); }
+
+const Outputs& Program::run(std::span<const Input> inputs) {
+  ProgramData& data = *data_;
+  std::fill(data.input_addresses.begin(), data.input_addresses.end(), nullptr);
+  for (const Input& input : inputs) take_input(data, input);
+  for (std::size_t i = 0; i < data.input_names.size(); ++i)
+    require(data.input_addresses[i], ErrorCode::not_found,
+            "run: input '" + data.input_names[i] + "' is not given");
+  fill_step(data);
+  data.sequence->run(data.step, data.input_addresses, data.output_addresses);
+  if (data.plan.advances_step) ++data.state->step;
+  require(data.step.bad_index == 0, ErrorCode::invalid_argument,
+          "run: a label or index is out of range: value " + std::to_string(data.step.bad_value) +
+              " at position " + std::to_string(data.step.bad_index - 1) +
+              "; it took no part in this step");
+  return data.view;
+}
+
+PlanSummary Program::summary() const { return summarize(data_->plan); }
+std::string Program::print_plan() const { return print(data_->plan); }
+
+Program compile(const Graph& graph, const State& state, const CompileOptions& options) {
+  check_outputs(graph, options);
+  State(state).extend(graph);
+  Program program;
+  program.data_ = std::make_shared<ProgramData>(graph);
+  ProgramData& data = *program.data_;
+  data.state = state.shared();
+  Backend& backend = *data.state->backend;
+  PlanOptions plan_options;
+  for (const Value& value : options.outputs) plan_options.outputs.push_back(value.id());
+  plan_options.fuse = options.fuse;
+  plan_options.second_stream = options.second_stream;
+  data.output_ids = plan_options.outputs;
+  data.plan = make_plan(stored_graph(graph.data(), backend), backend.model(), plan_options);
+  for (const StepScalar& scalar : graph.data().scalars) data.scalar_names.push_back(scalar.name);
+  data.arena = DeviceMemory(data.state->backend, data.plan.arena_bytes);
+  prepare_inputs(data);
+  prepare_outputs(data);
+  data.sequence =
+      backend.record(make_commands(data), {data.plan.streams, data.plan.events, options.capture});
+  data.view.data_ = &data;
+  return program;
+}
+
+}  // namespace fornax
