@@ -43,21 +43,29 @@ FORNAX_NUMERIC_FN T silu_gradient(T x) {
   return s.value * fma(bounded, s.rest, T(1));
 }
 
-/// Normal distribution at x: phi = e^(-x^2/2) / sqrt(2 pi), Phi = its integral from -infinity. |x|
-/// <= 15.
+/// Normal distribution at x, |x| <= 15: density phi = e^(-x^2/2) / sqrt(2 pi), cumulative Phi = its
+/// integral from -infinity. Phi(-u) = e^(-u^2/2) t q(t), t = 1 / (1 + 0.35 u), q minimax: the lower
+/// tail keeps its relative accuracy. x^2/2 = square + tail exactly, and e^-tail = 1 - tail.
 template <class T>
 struct Normal {
   T density, cumulative;
 };
 template <class T>
 FORNAX_NUMERIC_FN Normal<T> normal_distribution(T x) {
-  const T half = T(0.5f) * x;
-  const T e = exp(negate(half * x));
-  const T erf_half = T(0.5f) * erf(x * T(0x1.6a09e6p-1f));
-  return {e * T(0x1.988454p-2f), T(0.5f) + erf_half};
+  const T u = abs(x), half = T(0.5f) * u, square = half * u;
+  const T tail = fma(half, u, negate(square));
+  const T rounded = exp(negate(square));
+  const T e = fma(rounded, negate(tail), rounded);
+  const T t = T(1) / fma(u, T(0.35f), T(1));
+  const T q =
+      t * horner(t, 0x1.1df1c0p-3f, 0x1.1e7130p-3f, 0x1.eac3bap-4f, 0x1.b06ee8p-4f, -0x1.7d24b6p-6f,
+                 0x1.466f44p-3f, -0x1.060ae8p-2f, 0x1.270922p-3f, -0x1.ddd204p-6f);
+  const T below = e * q;
+  return {e * T(0x1.988454p-2f), select(x < T(0), below, T(1) - below)};
 }
 
 /// x Phi(x) = x/2 (1 + erf(x / sqrt 2)) (Hendrycks, Gimpel 2016, arXiv 1606.08415).
+/// gelu_erf(-infinity) = -0.
 template <class T>
 FORNAX_NUMERIC_FN T gelu_erf(T x) {
   const T bounded = select(x < T(-15), T(-15), x);
