@@ -69,7 +69,7 @@ class FORNAX_API Graph {
   /// An input, parameter or state by its full name; an absent Value when there is none.
   Value find(std::string_view name) const;
 
-  /// Names made while a Scope lives begin with "name/".
+  /// Names made while a Scope lives begin with "name.".
   class FORNAX_API Scope {
    public:
     Scope(Graph graph, std::string_view name);
@@ -93,7 +93,7 @@ class FORNAX_API Graph {
   /// A number that the host may change between steps without compiling again (a learning rate).
   /// Returns its slot; the same name gives the same slot. At most 32.
   int step_scalar(std::string_view name, double initial);
-  /// `prefix` made unique within the current scope and given that scope: "block/dropout.1".
+  /// `prefix` made unique within the current scope and given that scope: "block.dropout_1".
   std::string unique_name(std::string_view prefix);
 
   /// The graph as text: one line a node. Two graphs that print alike compute alike.

@@ -50,7 +50,7 @@ std::int64_t Graph::node_count() const noexcept {
 namespace {
 
 int add_named(GraphData& graph, std::string name, ValueData value) {
-  require(!name.empty() && name.back() != '/', ErrorCode::invalid_argument,
+  require(!name.empty() && name.back() != '.', ErrorCode::invalid_argument,
           "graph: an input, parameter or state needs a name");
   require(!graph.named.contains(name), ErrorCode::invalid_argument,
           "graph: the name '" + name + "' is taken; give another, or use Graph::Scope");
@@ -114,14 +114,14 @@ Value Graph::find(std::string_view name) const {
 Graph::Scope::Scope(Graph graph, std::string_view name)
     : data_(graph.data_), length_before_(data_->scope.size()) {
   require(!name.empty(), ErrorCode::invalid_argument, "graph: a scope needs a name");
-  data_->scope += std::string(name) + '/';
+  data_->scope += std::string(name) + '.';
 }
 Graph::Scope::~Scope() { data_->scope.resize(length_before_); }
 
 std::string Graph::unique_name(std::string_view prefix) {
   std::string name = data_->scope + std::string(prefix);
   const int before = data_->used_names[name]++;
-  return before == 0 ? name : name + '.' + std::to_string(before);
+  return before == 0 ? name : name + '_' + std::to_string(before);
 }
 
 int Graph::step_scalar(std::string_view name, double initial) {

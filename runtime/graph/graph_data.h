@@ -44,7 +44,7 @@ struct GraphData {
   std::map<std::string, int, std::less<>> named;  ///< inputs, parameters and state
   std::map<std::string, int> used_names;          ///< how often unique_name gave each
   std::vector<StepScalar> scalars;
-  std::string scope;  ///< "" or "a/b/"
+  std::string scope;  ///< "" or "a.b."
 
   int add_value(ValueData value);
   Value handle(int id) { return id == kAbsent ? Value() : Value(this, id); }
