@@ -1,0 +1,59 @@
+// The exact f32 matrix product of the CPU backend: packed operands, register tiles, one fma chain
+// per output element, so that no tile size, instruction set or thread count shows in a bit.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace fornax::host {
+
+/// A matrix of f32 in memory: element (i, k) is data[i * row_stride + k * column_stride].
+struct GemmOperand {
+  const float* data = nullptr;
+  std::int64_t row_stride = 0;
+  std::int64_t column_stride = 1;
+};
+
+/// A block of c: rows [row, row + rows) and columns [column, column + columns).
+struct GemmBlock {
+  std::int64_t row, rows;
+  std::int64_t column, columns;
+};
+
+/// What happens to finished outputs while they are in cache. `apply` gets the address of the
+/// block's first element. Blocks cover c exactly once, each after its whole sum over K; they may
+/// come from several threads at once and in any order.
+struct GemmEpilogue {
+  void (*apply)(const void* context, float* c_block, std::int64_t c_stride,
+                const GemmBlock& block) = nullptr;
+  const void* context = nullptr;
+};
+
+/// c[m, n] = sum over k of a[m, k] * b[n, k], f32; then the epilogue.
+/// sum_chunk == 0: acc = +0.0; for k = 0 .. K-1: acc = fma(a[m, k], b[n, k], acc).
+/// sum_chunk > 0 (weight gradients, where K is the batch): K is cut into chunks of sum_chunk (the
+/// last may be short), each is such a chain from +0.0, and total = c0; total = total + c1; ...
+/// Operands may be transposed (row_stride == 1): linear forward a = x[M, K], b = w[N, K]; dgrad
+/// a = dy, b = w seen transposed; wgrad a = dy and b = x both seen transposed. c overlaps neither.
+struct Gemm {
+  std::int64_t M = 0, N = 0, K = 0;
+  GemmOperand a;  ///< [M, K]
+  GemmOperand b;  ///< [N, K]
+  float* c = nullptr;
+  std::int64_t c_stride = 0;
+  std::int64_t sum_chunk = 0;
+  GemmEpilogue epilogue;
+};
+
+/// Chunk of weight gradients: K is the batch there.
+inline constexpr std::int64_t gemm_sum_chunk = 512;
+
+/// Bytes of workspace that gemm() needs for these extents, strides and sum_chunk on at most
+/// `threads` threads with any instruction set. The pointers of `gemm` are not read.
+std::int64_t gemm_workspace_bytes(const Gemm& gemm, int threads);
+
+/// Computes it on at most `threads` threads. Allocates nothing; workspace may have any alignment
+/// and holds nothing afterwards. Throws Error{internal} when the workspace is too small.
+void gemm(const Gemm& gemm, std::span<std::byte> workspace, int threads);
+
+}  // namespace fornax::host

@@ -1,0 +1,87 @@
+// Cache blocks and shares of the matrix product.
+#include "kernels/host/gemm_blocking.h"
+
+#include <algorithm>
+
+namespace fornax::host {
+namespace {
+
+constexpr std::int64_t depth_target = 320;           // of a chain's piece: a tile of b fills L1
+constexpr std::int64_t a_block_floats = 48 * 1024;   // stays in L2 beside streams of b
+constexpr std::int64_t b_block_floats = 256 * 1024;  // half of a large L2, or L3
+constexpr std::int64_t narrow_b_floats = 32 * 1024;  // all of b is packed and stays in L1 or L2
+constexpr std::int64_t direct_depth = 256;           // longest rows of a that are read in place
+constexpr std::int64_t part_products = 256 * 1024;   // fma that are worth waking a thread
+constexpr std::int64_t part_outputs = 4096;          // fewer per thread: share the sum's chunks
+constexpr std::int64_t partial_floats = 256 * 1024;  // of one wave of chunks
+constexpr std::int64_t page_floats = 1024;
+
+std::int64_t block_depth(const Gemm& gemm) {
+  const std::int64_t depth = std::max<std::int64_t>(gemm.K, 1);
+  if (gemm.sum_chunk > 0) return std::min(gemm.sum_chunk, depth);
+  if (depth <= depth_target + depth_target / 4) return depth;
+  return round_up(divide_up(depth, divide_up(depth, depth_target)), 8);
+}
+
+}  // namespace
+
+GemmShares share_gemm(const Gemm& gemm, const TileShape& tile, int threads) {
+  const std::int64_t products = gemm.M * gemm.N * std::max<std::int64_t>(gemm.K, 1);
+  const std::int64_t useful =
+      std::clamp<std::int64_t>(products / part_products, 1, std::max(threads, 1));
+  GemmShares best{1, 1, 0, gemm.M, gemm.N};
+  if (useful == 1) return best;
+  if (gemm.sum_chunk > 0 && gemm.K > gemm.sum_chunk && gemm.M * gemm.N < useful * part_outputs) {
+    const std::int64_t chunks = divide_up(gemm.K, gemm.sum_chunk);
+    best.wave = std::min(chunks, std::max(useful, partial_floats / (gemm.M * gemm.N)));
+    best.row_parts = std::min(best.wave, useful);
+    return best;
+  }
+  // Cost of a part per k: its fma and, dearer per element, the packing of its operands.
+  double least = 0;
+  for (std::int64_t row_parts = 1; row_parts <= useful; ++row_parts) {
+    const std::int64_t column_parts = useful / row_parts;
+    const std::int64_t rows = std::min(gemm.M, round_up(divide_up(gemm.M, row_parts), tile.rows));
+    const std::int64_t columns =
+        std::min(gemm.N, round_up(divide_up(gemm.N, column_parts), tile.columns()));
+    const double cost = static_cast<double>(rows) * static_cast<double>(columns) +
+                        4.0 * static_cast<double>(rows + columns);
+    if (least == 0 || cost < least) {
+      least = cost;
+      best = {divide_up(gemm.M, rows), divide_up(gemm.N, columns), 0, rows, columns};
+    }
+  }
+  return best;
+}
+
+GemmBlocking block_gemm(const Gemm& gemm, std::int64_t M, std::int64_t N, const TileShape& tile) {
+  GemmBlocking blocking{};
+  const std::int64_t depth = blocking.depth = block_depth(gemm);
+  const std::int64_t most_rows =
+      std::max<std::int64_t>(a_block_floats / depth / tile.rows, 1) * tile.rows;
+  if (M <= most_rows) {  // a is packed once, b a tile at a time
+    blocking.rows = M;
+    blocking.columns = std::min<std::int64_t>(N, tile.columns());
+  } else if (N * depth <= narrow_b_floats) {  // b is packed once, a a tile at a time
+    blocking.rows = tile.rows;
+    blocking.columns = N;
+    blocking.direct =
+        gemm.a.column_stride == 1 && gemm.K <= direct_depth && gemm.a.row_stride % page_floats != 0;
+  } else {
+    blocking.rows = round_up(divide_up(M, divide_up(M, most_rows)), tile.rows);
+    blocking.columns =
+        std::clamp<std::int64_t>(b_block_floats / depth / tile.columns() * tile.columns(),
+                                 tile.columns(), round_up(N, tile.columns()));
+  }
+  return blocking;
+}
+
+std::int64_t packed_a_floats(const GemmBlocking& blocking) {
+  return blocking.direct ? 0 : round_up(blocking.rows * blocking.depth + gemm_pack_slack, 16);
+}
+
+std::int64_t packed_b_floats(const GemmBlocking& blocking, const TileShape& tile) {
+  return round_up(round_up(blocking.columns, tile.lanes) * blocking.depth + gemm_pack_slack, 16);
+}
+
+}  // namespace fornax::host

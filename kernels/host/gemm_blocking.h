@@ -1,0 +1,35 @@
+// How a matrix product is cut into cache blocks and shared among threads. Nothing here shows in a
+// result but the chunks of a sum, which the problem itself fixes.
+#pragma once
+#include "kernels/host/gemm_tile.h"
+
+namespace fornax::host {
+
+/// Extents of the packed blocks: a [rows, depth], b [columns, depth].
+struct GemmBlocking {
+  std::int64_t rows, columns, depth;
+  bool direct;  ///< a is read where it lies
+};
+
+/// Shares of the threads: a grid of row_parts x column_parts parts of c, or, where c is too small
+/// for the threads, `wave` chunks of the sum at a time into partial sums.
+struct GemmShares {
+  std::int64_t row_parts, column_parts;
+  std::int64_t wave;  ///< 0: c is shared; else row_parts threads share the chunks of a wave
+  std::int64_t part_rows, part_columns;
+  std::int64_t parts() const { return row_parts * column_parts; }
+};
+
+GemmShares share_gemm(const Gemm& gemm, const TileShape& tile, int threads);
+
+/// The blocks of one part of M x N outputs.
+GemmBlocking block_gemm(const Gemm& gemm, std::int64_t M, std::int64_t N, const TileShape& tile);
+
+/// Floats of the packed blocks of a and of b, in whole cache lines.
+std::int64_t packed_a_floats(const GemmBlocking& blocking);
+std::int64_t packed_b_floats(const GemmBlocking& blocking, const TileShape& tile);
+
+inline std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
+
+}  // namespace fornax::host

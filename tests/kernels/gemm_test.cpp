@@ -1,0 +1,335 @@
+// The packed matrix product against the plain loops that define its bits, by memcmp.
+#include "kernels/host/gemm.h"
+
+#include <fornax/error.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <mutex>
+#include <random>
+#include <vector>
+
+#include "kernels/host/isa.h"
+
+namespace fornax::host {
+namespace {
+
+constexpr std::byte canary{0xa5};
+constexpr float untouched = -77.25f;
+
+std::vector<Isa> machine_isas() {
+  std::vector<Isa> isas;
+  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512, Isa::neon}) {
+    try {
+      use_isa(isa);
+      isas.push_back(isa);
+    } catch (const Error&) {
+      // This machine or build has no such form.
+    }
+  }
+  return isas;
+}
+
+struct Case {
+  std::int64_t M, N, K;
+  bool a_transposed = false, b_transposed = false;
+  std::int64_t sum_chunk = 0;
+  std::int64_t gap = 0;  // between rows of every matrix
+};
+
+struct Operands {
+  std::vector<float> a, b;
+};
+
+Operands random_operands(const Case& s, std::uint32_t seed) {
+  std::mt19937 engine(seed);
+  std::normal_distribution<float> normal;
+  Operands o;
+  const std::int64_t a_rows = s.a_transposed ? s.K : s.M, b_rows = s.b_transposed ? s.K : s.N;
+  const std::int64_t a_columns = s.a_transposed ? s.M : s.K, b_columns = s.b_transposed ? s.N : s.K;
+  o.a.resize(static_cast<std::size_t>(a_rows * (a_columns + s.gap)));
+  o.b.resize(static_cast<std::size_t>(b_rows * (b_columns + s.gap)));
+  for (float& v : o.a) v = normal(engine);
+  for (float& v : o.b) v = normal(engine);
+  return o;
+}
+
+Gemm problem(const Case& s, const Operands& o, float* c) {
+  Gemm g{};
+  g.M = s.M, g.N = s.N, g.K = s.K;
+  g.a = s.a_transposed ? GemmOperand{o.a.data(), 1, s.M + s.gap}
+                       : GemmOperand{o.a.data(), s.K + s.gap, 1};
+  g.b = s.b_transposed ? GemmOperand{o.b.data(), 1, s.N + s.gap}
+                       : GemmOperand{o.b.data(), s.K + s.gap, 1};
+  g.c = c, g.c_stride = s.N + s.gap, g.sum_chunk = s.sum_chunk;
+  return g;
+}
+
+/// The definition: std::fma chains, chunk sums added in order.
+void naive(const Gemm& g) {
+  const std::int64_t chunk = g.sum_chunk > 0 ? g.sum_chunk : std::max<std::int64_t>(g.K, 1);
+  for (std::int64_t m = 0; m < g.M; ++m) {
+    for (std::int64_t n = 0; n < g.N; ++n) {
+      float total = 0.0f;
+      for (std::int64_t k0 = 0; k0 < g.K; k0 += chunk) {
+        float acc = 0.0f;
+        for (std::int64_t k = k0; k < std::min(g.K, k0 + chunk); ++k) {
+          acc = std::fma(g.a.data[m * g.a.row_stride + k * g.a.column_stride],
+                         g.b.data[n * g.b.row_stride + k * g.b.column_stride], acc);
+        }
+        total = k0 == 0 ? acc : total + acc;
+      }
+      g.c[m * g.c_stride + n] = total;
+    }
+  }
+}
+
+/// A NaN's payload is not promised.
+void one_nan(std::vector<float>& v) {
+  for (float& x : v) {
+    if (std::isnan(x)) x = std::numeric_limits<float>::quiet_NaN();
+  }
+}
+
+bool same_bits(std::vector<float> x, std::vector<float> y) {
+  one_nan(x), one_nan(y);
+  return std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0;
+}
+
+std::vector<float> outputs(const Case& s) {
+  return std::vector<float>(static_cast<std::size_t>(s.M * (s.N + s.gap)), untouched);
+}
+
+/// Runs it in a workspace that begins unaligned and is watched on both sides.
+void run_watched(const Gemm& g, int threads) {
+  const auto bytes = static_cast<std::size_t>(gemm_workspace_bytes(g, threads));
+  std::vector<std::byte> space(bytes + 256 + 4, canary);
+  gemm(g, std::span(space).subspan(4, bytes), threads);
+  const auto is_canary = [](std::byte b) { return b == canary; };
+  EXPECT_TRUE(std::all_of(space.begin(), space.begin() + 4, is_canary));
+  EXPECT_TRUE(std::all_of(space.end() - 256, space.end(), is_canary));
+}
+
+std::string describe(const Case& s, Isa isa, int threads) {
+  return std::to_string(s.M) + " x " + std::to_string(s.N) + " x " + std::to_string(s.K) +
+         (s.a_transposed ? " a^T" : "") + (s.b_transposed ? " b^T" : "") + " chunk " +
+         std::to_string(s.sum_chunk) + " gap " + std::to_string(s.gap) + " isa " + name(isa) +
+         " threads " + std::to_string(threads);
+}
+
+class GemmTest : public ::testing::Test {
+ protected:
+  GemmTest() : previous_(active_isa()), isas_(machine_isas()) {}
+  ~GemmTest() override { use_isa(previous_); }
+
+  void check(const Case& s, const Operands& o, std::initializer_list<int> threads) {
+    std::vector<float> expected = outputs(s);
+    naive(problem(s, o, expected.data()));
+    for (const Isa isa : isas_) {
+      use_isa(isa);
+      for (const int t : threads) {
+        std::vector<float> c = outputs(s);
+        run_watched(problem(s, o, c.data()), t);
+        ASSERT_TRUE(same_bits(c, expected)) << describe(s, isa, t);
+      }
+    }
+  }
+
+  void check_transpositions(Case s, std::initializer_list<int> threads) {
+    for (int i = 0; i < 4; ++i) {
+      s.a_transposed = i & 1, s.b_transposed = i & 2;
+      check(s, random_operands(s, static_cast<std::uint32_t>(s.M + s.N + s.K)), threads);
+    }
+  }
+
+  Isa previous_;
+  std::vector<Isa> isas_;
+};
+
+TEST_F(GemmTest, MachineHasAForm) { EXPECT_FALSE(isas_.empty()); }
+
+TEST_F(GemmTest, RaggedShapes) {
+  std::mt19937 engine(7);
+  std::uniform_int_distribution<std::int64_t> extent(1, 130), gap(0, 3);
+  for (int i = 0; i < 120; ++i) {
+    check_transpositions(
+        {.M = extent(engine), .N = extent(engine), .K = extent(engine), .gap = gap(engine)},
+        {1, 3});
+  }
+}
+
+TEST_F(GemmTest, EveryTileHeightAndEdge) {
+  for (std::int64_t M = 1; M <= 30; ++M) {
+    for (const std::int64_t N : {1, 7, 8, 9, 15, 16, 17, 31, 32, 33, 65}) {
+      check_transpositions({.M = M, .N = N, .K = 37}, {1});
+    }
+  }
+}
+
+TEST_F(GemmTest, SeveralBlocksOfEveryKind) {
+  check_transpositions({.M = 230, .N = 70, .K = 1001}, {1, 2, 3, 7});  // one block of rows
+  check_transpositions({.M = 901, .N = 45, .K = 130}, {1, 2, 7});      // narrow
+  check_transpositions({.M = 1500, .N = 10, .K = 129}, {2});
+  check_transpositions({.M = 423, .N = 1030, .K = 650}, {1, 2, 7});  // blocks in all directions
+  check_transpositions({.M = 1, .N = 517, .K = 1033}, {1, 2, 7});
+  check_transpositions({.M = 517, .N = 1, .K = 1033}, {1, 3});
+}
+
+TEST_F(GemmTest, SumsInChunks) {
+  for (const std::int64_t chunk : {1, 7, 64, 129, 1000}) {
+    check_transpositions({.M = 33, .N = 45, .K = 129, .sum_chunk = chunk}, {1, 3});
+  }
+  for (const std::int64_t K : {511, 512, 513, 5000}) {
+    check_transpositions({.M = 20, .N = 33, .K = K, .sum_chunk = gemm_sum_chunk}, {1, 2, 3, 7});
+    check_transpositions({.M = 3, .N = 5, .K = K, .sum_chunk = gemm_sum_chunk}, {1, 2});
+  }
+  check_transpositions({.M = 150, .N = 203, .K = 1300, .sum_chunk = gemm_sum_chunk}, {1, 2, 7});
+  check_transpositions({.M = 700, .N = 203, .K = 1300, .sum_chunk = gemm_sum_chunk}, {1, 2});
+}
+
+TEST_F(GemmTest, ChunksOfManyWaves) {
+  check_transpositions({.M = 90, .N = 91, .K = 18'000, .sum_chunk = 256, .gap = 1}, {3, 7});
+}
+
+TEST_F(GemmTest, OneChainIsNotASumOfChunks) {
+  Case s{.M = 8, .N = 16, .K = 2000};
+  const Operands o = random_operands(s, 3);
+  std::vector<float> chain = outputs(s), chunks = outputs(s);
+  run_watched(problem(s, o, chain.data()), 1);
+  s.sum_chunk = gemm_sum_chunk;
+  run_watched(problem(s, o, chunks.data()), 1);
+  EXPECT_FALSE(same_bits(chain, chunks));
+}
+
+TEST_F(GemmTest, EmptyExtents) {
+  check_transpositions({.M = 3, .N = 4, .K = 0}, {1});
+  check_transpositions({.M = 30, .N = 40, .K = 0, .sum_chunk = 8}, {2});
+  check_transpositions({.M = 0, .N = 4, .K = 5}, {2});
+  check_transpositions({.M = 4, .N = 0, .K = 5}, {2});
+}
+
+TEST_F(GemmTest, NeitherStrideIsOne) {
+  const Case s{.M = 37, .N = 41, .K = 29};
+  const Operands o = random_operands({.M = 2 * 37, .N = 2 * 41, .K = 2 * 29}, 5);
+  std::vector<float> expected = outputs(s);
+  Gemm g = problem(s, o, expected.data());
+  g.a.row_stride = 2 * s.K, g.a.column_stride = 2;
+  g.b.row_stride = 2, g.b.column_stride = 2 * s.N;
+  naive(g);
+  for (const Isa isa : isas_) {
+    use_isa(isa);
+    std::vector<float> c = outputs(s);
+    g.c = c.data();
+    run_watched(g, 2);
+    EXPECT_TRUE(same_bits(c, expected)) << name(isa);
+  }
+}
+
+TEST_F(GemmTest, SpecialValues) {
+  using Limits = std::numeric_limits<float>;
+  const float special[] = {Limits::quiet_NaN(),
+                           Limits::infinity(),
+                           -Limits::infinity(),
+                           0.0f,
+                           -0.0f,
+                           Limits::denorm_min(),
+                           -3 * Limits::denorm_min(),
+                           1e-39f,
+                           Limits::max(),
+                           Limits::min(),
+                           1e-20f,
+                           -1e20f};
+  for (const std::int64_t M : {5, 40, 900}) {
+    for (const std::int64_t chunk : {0, 16}) {
+      const Case s{.M = M, .N = 43, .K = 61, .b_transposed = M == 40, .sum_chunk = chunk};
+      Operands o = random_operands(s, 11);
+      std::mt19937 engine(13);
+      for (std::vector<float>* v : {&o.a, &o.b}) {
+        for (float& x : *v) {
+          if (engine() % 40 == 0) x = special[engine() % std::size(special)];
+          if (engine() % 8 == 0) x *= 1e-38f;
+        }
+      }
+      check(s, o, {1, 2});
+    }
+  }
+}
+
+struct Counted {
+  std::mutex mutex;
+  std::vector<int> calls;
+  const float* c;
+  std::int64_t N, c_stride;
+};
+
+void count_and_double(const void* context, float* block, std::int64_t stride,
+                      const GemmBlock& area) {
+  auto& counted = *static_cast<Counted*>(const_cast<void*>(context));
+  const std::lock_guard lock(counted.mutex);
+  EXPECT_EQ(block, counted.c + area.row * counted.c_stride + area.column);
+  EXPECT_EQ(stride, counted.c_stride);
+  for (std::int64_t m = 0; m < area.rows; ++m) {
+    for (std::int64_t n = 0; n < area.columns; ++n) {
+      ++counted.calls[static_cast<std::size_t>((area.row + m) * counted.N + area.column + n)];
+      block[m * stride + n] = 2.0f * block[m * stride + n] + 1.0f;
+    }
+  }
+}
+
+TEST_F(GemmTest, EpilogueSeesEveryFinishedOutputOnce) {
+  const Case cases[] = {{3, 5, 3},
+                        {1, 100, 900},
+                        {70, 90, 0},
+                        {230, 70, 1001},
+                        {901, 45, 130},
+                        {1500, 10, 129},
+                        {423, 1030, 650},
+                        {20, 33, 5000, true, true, 512},
+                        {90, 91, 18'000, true, true, 256},
+                        {700, 203, 1300, true, true, 512, 2}};
+  for (const Case& s : cases) {
+    const Operands o = random_operands(s, 17);
+    std::vector<float> expected = outputs(s);
+    naive(problem(s, o, expected.data()));
+    for (std::int64_t i = 0; i < s.M * (s.N + s.gap); ++i) {
+      float& x = expected[static_cast<std::size_t>(i)];
+      if (i % (s.N + s.gap) < s.N) x = 2.0f * x + 1.0f;
+    }
+    for (const Isa isa : isas_) {
+      use_isa(isa);
+      for (const int threads : {1, 2, 7}) {
+        std::vector<float> c = outputs(s);
+        Gemm g = problem(s, o, c.data());
+        Counted counted{
+            {}, std::vector<int>(static_cast<std::size_t>(s.M * s.N)), c.data(), s.N, g.c_stride};
+        g.epilogue = {count_and_double, &counted};
+        run_watched(g, threads);
+        ASSERT_TRUE(same_bits(c, expected)) << describe(s, isa, threads);
+        ASSERT_TRUE(std::all_of(counted.calls.begin(), counted.calls.end(), [](int n) {
+          return n == 1;
+        })) << describe(s, isa, threads);
+      }
+    }
+  }
+}
+
+TEST_F(GemmTest, RefusesASmallWorkspace) {
+  const Case s{.M = 40, .N = 40, .K = 40};
+  const Operands o = random_operands(s, 1);
+  std::vector<float> c = outputs(s);
+  const Gemm g = problem(s, o, c.data());
+  std::vector<std::byte> space(static_cast<std::size_t>(gemm_workspace_bytes(g, 1)) - 1);
+  try {
+    gemm(g, space, 1);
+    FAIL() << "a workspace that is one byte short was taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::internal);
+    EXPECT_NE(std::string(error.what()).find("workspace"), std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace fornax::host
