@@ -1,0 +1,58 @@
+// activate() and activation_gradient() for vectors, over whole arrays. For kernel files: see
+// kernels/host/dispatch.h; include it after vector.h.
+#if defined(FORNAX_ACTIVATION_TOGGLE) == defined(HWY_TARGET_TOGGLE)
+#ifdef FORNAX_ACTIVATION_TOGGLE
+#undef FORNAX_ACTIVATION_TOGGLE
+#else
+#define FORNAX_ACTIVATION_TOGGLE
+#endif
+#include "kernels/activation/activation_functions.h"
+#include "kernels/host/vector.h"
+
+HWY_BEFORE_NAMESPACE();
+#define FORNAX_NUMERIC_PER_TARGET
+#include "kernels/activation/activation_functions.h"
+
+namespace fornax::numeric::HWY_NAMESPACE {
+
+/// Calls visit(kind as a constant), so that the loop within has no switch.
+template <class Visit>
+FORNAX_NUMERIC_FN void with_activation(kernels::Activation kind, const Visit& visit) {
+  using A = kernels::Activation;
+  switch (kind) {
+    case A::none: return visit(std::integral_constant<A, A::none>());
+    case A::relu: return visit(std::integral_constant<A, A::relu>());
+    case A::gelu: return visit(std::integral_constant<A, A::gelu>());
+    case A::gelu_tanh: return visit(std::integral_constant<A, A::gelu_tanh>());
+    case A::silu: return visit(std::integral_constant<A, A::silu>());
+    case A::sigmoid: return visit(std::integral_constant<A, A::sigmoid>());
+    case A::tanh: return visit(std::integral_constant<A, A::tanh>());
+  }
+}
+
+/// out[i] = f(in[i]); in and out may be one array.
+FORNAX_NUMERIC_FN void activate_array(kernels::Activation kind, const float* in, float* out,
+                                      std::int64_t count) {
+  with_activation(kind, [&](auto constant) HWY_ATTR {
+    map(in, out, count, [](auto x) HWY_ATTR { return activate(decltype(constant)::value, x); });
+  });
+}
+
+/// dx[i] from dy[i] and saved[i]; dx may be dy.
+FORNAX_NUMERIC_FN void activation_gradient_array(kernels::Activation kind, const float* dy,
+                                                 const float* saved, float* dx,
+                                                 std::int64_t count) {
+  with_activation(kind, [&](auto constant) HWY_ATTR {
+    constexpr kernels::Activation k = decltype(constant)::value;
+    std::int64_t i = 0;
+    for (; i + kLanes <= count; i += kLanes)
+      store(activation_gradient(k, load(dy + i), load(saved + i)), dx + i);
+    for (; i < count; ++i) dx[i] = activation_gradient(k, dy[i], saved[i]);
+  });
+}
+
+}  // namespace fornax::numeric::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#undef FORNAX_NUMERIC_PER_TARGET
+#include "kernels/numeric/namespace.h"
+#endif
