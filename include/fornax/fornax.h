@@ -1,0 +1,21 @@
+// Everything public.
+#pragma once
+#include <fornax/attributes.h>
+#include <fornax/device.h>
+#include <fornax/dtype.h>
+#include <fornax/error.h>
+#include <fornax/graph.h>
+#include <fornax/initializer.h>
+#include <fornax/log.h>
+#include <fornax/ops/activation.h>
+#include <fornax/ops/cross_entropy.h>
+#include <fornax/ops/layout.h>
+#include <fornax/ops/linear.h>
+#include <fornax/ops/optimizer_step.h>
+#include <fornax/ops/pointwise.h>
+#include <fornax/ops/reduction.h>
+#include <fornax/plot.h>
+#include <fornax/program.h>
+#include <fornax/shape.h>
+#include <fornax/state.h>
+#include <fornax/tensor.h>
