@@ -32,19 +32,22 @@ namespace {
 
 const int kThreadCounts[] = {1, 2, 3, 7};
 
+void expect_every_index_once(int threads, std::int64_t count, std::int64_t grain) {
+  std::vector<std::atomic<int>> calls(static_cast<std::size_t>(count));
+  std::atomic<int> wrong_parts{0};
+  parallel_for(count, grain, threads, [&](std::int64_t begin, std::int64_t end) {
+    if (begin % grain != 0 || (end % grain != 0 && end != count)) ++wrong_parts;
+    for (std::int64_t i = begin; i < end; ++i) ++calls[static_cast<std::size_t>(i)];
+  });
+  EXPECT_EQ(wrong_parts, 0);
+  for (const auto& c : calls) ASSERT_EQ(c, 1) << threads << ' ' << count << ' ' << grain;
+}
+
 TEST(Parallel, CallsEveryIndexOnceInPartsOfWholeGrains) {
   for (const int threads : kThreadCounts)
     for (const std::int64_t count : {0, 1, 5, 64, 1000, 100003})
-      for (const std::int64_t grain : {1, 7, 64, 5000}) {
-        std::vector<std::atomic<int>> calls(static_cast<std::size_t>(count));
-        std::atomic<int> wrong_parts{0};
-        parallel_for(count, grain, threads, [&](std::int64_t begin, std::int64_t end) {
-          if (begin % grain != 0 || (end % grain != 0 && end != count)) ++wrong_parts;
-          for (std::int64_t i = begin; i < end; ++i) ++calls[static_cast<std::size_t>(i)];
-        });
-        EXPECT_EQ(wrong_parts, 0);
-        for (const auto& c : calls) ASSERT_EQ(c, 1) << threads << ' ' << count << ' ' << grain;
-      }
+      for (const std::int64_t grain : {1, 7, 64, 5000})
+        expect_every_index_once(threads, count, grain);
 }
 
 TEST(Parallel, UsesMoreThanOneThreadAndNoMoreThanAsked) {
