@@ -67,8 +67,7 @@ void invoke_kernel(const void* bytes) {
 
 /// Enqueues kernel(arguments...) on the queue's stream. Throws what the driver's launch throws.
 template <class... P, class... A>
-void launch(const Queue& queue, void (*kernel)(P...), const Config& config,
-            const A&... arguments) {
+void launch(const Queue& queue, void (*kernel)(P...), const Config& config, const A&... arguments) {
   static_assert(sizeof...(P) == sizeof...(A), "as many arguments as the kernel has parameters");
   static_assert((std::is_trivially_copyable_v<P> && ...), "a driver copies arguments as bytes");
   using Call = KernelCall<void (*)(P...), P...>;

@@ -51,7 +51,7 @@ void mbarrier_wait(Mbarrier& barrier, int parity, Site site);
 void bulk_load(void* to, const void* from, std::size_t bytes, Mbarrier& barrier, Site site);
 void bulk_store(void* to, const void* from, std::size_t bytes, Site site);
 void bulk_store_commit();
-void bulk_store_wait(int pending_groups, bool reads_only);
+void bulk_store_wait(int pending_groups);
 void fence_async_proxy();
 
 // Memory. An atomic gives others a turn now and then, so that a thread that polls ends.
