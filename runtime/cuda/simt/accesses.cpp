@@ -95,7 +95,6 @@ bool in_shared(const void* address) {
 }  // namespace
 
 void count_access(Access access, const void* address, std::size_t bytes, Site site) {
-#ifndef SIMT_THREAD
   const bool write = access == Access::write;
   const char* kind = in_shared(address) ? (write ? "shared_write" : "shared_read")
                                         : (write ? "global_write" : "global_read");
@@ -106,9 +105,6 @@ void count_access(Access access, const void* address, std::size_t bytes, Site si
   if (bytes)
     open.requests[which].push_back(
         {reinterpret_cast<std::uintptr_t>(address), static_cast<std::uint32_t>(bytes), index % 32});
-#else
-  (void)access, (void)address, (void)bytes, (void)site;
-#endif
 }
 
 void count_matrix_rows(const char* const (&rows)[32], int matrices, Site site) {
