@@ -28,7 +28,7 @@ Options& options();
 /// rule of CUDA; Error{invalid_argument} when the launch does, Error{unsupported} for clusters.
 void run(const device::KernelLaunch& launch);
 
-/// A table whose launch() is run(): what tests need of a driver.
+/// A table whose launch() is run() and whose copies are done at once: what tests need of a driver.
 const device::LaunchTable& launch_table();
 
 /// How many times fibers were switched by this thread.

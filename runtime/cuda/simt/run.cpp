@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstring>
 #include <exception>
 #include <new>
 #include <thread>
@@ -139,7 +140,11 @@ void run(const device::KernelLaunch& launch) {
 
 const device::LaunchTable& launch_table() {
   static const device::LaunchTable table{
-      [](const device::Queue&, const device::KernelLaunch& launch) { run(launch); }};
+      [](const device::Queue&, const device::KernelLaunch& launch) { run(launch); },
+      [](const device::Queue&, void* to, std::size_t bytes) { std::memset(to, 0, bytes); },
+      [](const device::Queue&, void* to, const void* from, std::size_t bytes) {
+        std::memcpy(to, from, bytes);
+      }};
   return table;
 }
 
