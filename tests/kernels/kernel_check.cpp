@@ -1,0 +1,149 @@
+// See kernel_check.h. Replaces operator new to count allocations.
+#include "tests/kernels/kernel_check.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstdlib>
+
+#include "kernels/host/parallel.h"
+#include "tests/kernels/every_isa.h"
+
+namespace {
+std::atomic<std::int64_t> allocations{0};
+}
+
+void* operator new(std::size_t bytes) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace fornax {
+
+using kernels::Alias;
+using kernels::Kernel;
+
+std::int64_t allocation_count() { return allocations.load(); }
+
+namespace {
+
+/// Index of the first element with other bits (NaNs are equal), or -1.
+std::int64_t first_difference(const StoredValue& a, const StoredValue& b) {
+  const std::int64_t count = a.type.shape.elements(), size = size_bytes(a.type.dtype);
+  const auto* x = static_cast<const std::byte*>(a.data());
+  const auto* y = static_cast<const std::byte*>(b.data());
+  for (std::int64_t i = 0; i < count; ++i) {
+    if (std::memcmp(x + i * size, y + i * size, static_cast<std::size_t>(size)) == 0) continue;
+    const double u = element_of(x, a.type.dtype, i), v = element_of(y, a.type.dtype, i);
+    if (!(u != u && v != v)) return i;
+  }
+  return -1;
+}
+
+struct Trial {
+  const Kernel& kernel;
+  const NodeData& node;
+  kernels::Offer offer;
+  std::shared_ptr<const void> bound;
+  int threads;
+  const Alias* in_place;  ///< or null
+  std::string label;
+};
+
+/// The reference's inputs, with outputs of their own; in place where the trial says so.
+NodeOperands fresh_operands(const NodeOperands& reference, const Trial& trial,
+                            const kernels::AliasList& aliases) {
+  NodeOperands operands = reference;
+  for (StoredValue& value : operands.out)
+    if (value.memory)
+      value.memory = std::make_shared<GuardedMemory>(
+          static_cast<std::int64_t>(value.memory->bytes()), trial.threads % 2 ? 0xff : 0x00);
+  operands.make_views();
+  for (const Alias& alias : aliases)
+    if (alias.kind == Alias::Kind::updates_state) operands.share(alias);
+  if (trial.in_place) operands.share(*trial.in_place);
+  return operands;
+}
+
+void run_trial(const Trial& trial, const NodeOperands& reference, const kernels::AliasList& aliases,
+               const kernels::StepState& step) {
+  NodeOperands operands = fresh_operands(reference, trial, aliases);
+  GuardedMemory workspace(trial.offer.workspace_bytes);
+  kernels::StepState own_step = step;
+  kernels::KernelArgs args;
+  args.in = operands.in_views, args.out = operands.out_views;
+  args.attributes = &trial.node.attributes;
+  args.workspace = {workspace.data(), workspace.bytes()};
+  args.bound = trial.bound.get();
+  args.step = &own_step;
+  args.threads = trial.threads;
+  const std::int64_t before = allocation_count();
+  trial.kernel.launch(args);
+  EXPECT_EQ(allocation_count(), before) << trial.label << " allocates in launch";
+  EXPECT_TRUE(workspace.intact()) << trial.label << " writes past its workspace";
+  for (std::size_t i = 0; i < operands.out.size(); ++i) {
+    if (!operands.out[i].memory) continue;
+    EXPECT_TRUE(operands.out[i].memory->intact()) << trial.label << " writes past output " << i;
+    const std::int64_t at = first_difference(operands.out[i], reference.out[i]);
+    if (at < 0) continue;
+    ADD_FAILURE() << trial.label << ": output " << i << " element " << at << " is "
+                  << element_of(operands.out[i].data(), operands.out[i].type.dtype, at)
+                  << ", the reference has "
+                  << element_of(reference.out[i].data(), reference.out[i].type.dtype, at);
+  }
+}
+
+}  // namespace
+
+KernelCheckResult check_cpu_kernels(const NodeData& node, NodeOperands& reference,
+                                    const kernels::StepState& step) {
+  KernelCheckResult result;
+  std::vector<kernels::TensorType> in, out;
+  for (const StoredValue& value : reference.in) in.push_back(value.type);
+  for (const StoredValue& value : reference.out) out.push_back(value.type);
+  const kernels::Signature signature{in, out, node.attributes};
+  kernels::AliasList aliases;
+  if (node.op->aliases) node.op->aliases(signature, aliases);
+  std::vector<const Alias*> places = {nullptr};
+  for (const Alias& alias : aliases)
+    if (alias.kind == Alias::Kind::may_overwrite) places.push_back(&alias);
+  const IsaRestorer restore;
+  host::parallel_for(3, 1, 3, [](std::int64_t, std::int64_t) {});  // grows the pool
+  for (const Kernel* kernel : kernels::find_kernels(node.op->name, kernels::Backend::cpu)) {
+    ++result.offered;
+    bool ran = false;
+    for (const int threads : {1, 2, 3}) {
+      kernels::DeviceModel model;
+      model.threads = threads;
+      const kernels::Offer offer = kernel->offer(signature, model);
+      if (!offer.refusal.empty()) {
+        if (threads == 1) result.refusals += offer.refusal + "; ";
+        continue;
+      }
+      auto bound = kernel->bind ? kernel->bind(signature, offer, model) : nullptr;
+      for (const host::Isa isa : available_isas())
+        for (const Alias* place : places) {
+          host::use_isa(isa);
+          const Trial trial{*kernel,
+                            node,
+                            offer,
+                            bound,
+                            threads,
+                            place,
+                            std::string(kernel->name) + " (" + host::name(isa) + ", " +
+                                std::to_string(threads) + " threads" +
+                                (place ? ", in place)" : ")")};
+          run_trial(trial, reference, aliases, step);
+          if (testing::Test::HasFailure()) return result;
+          ran = true;
+        }
+    }
+    result.ran += ran;
+  }
+  return result;
+}
+
+}  // namespace fornax

@@ -1,0 +1,22 @@
+// Runs the kernels of one node on the operands that the reference had, and compares bits.
+#pragma once
+#include <string>
+
+#include "tests/kernels/reference_run.h"
+
+namespace fornax {
+
+struct KernelCheckResult {
+  int offered = 0, ran = 0;  ///< kernels of the op; those that accepted and ran
+  std::string refusals;
+};
+
+/// CPU kernels: every instruction set, 1, 2 and 3 threads; each also in place where the op allows.
+/// Fails the running test at the first difference of each kernel.
+KernelCheckResult check_cpu_kernels(const NodeData& node, NodeOperands& reference,
+                                    const kernels::StepState& step);
+
+/// Heap allocations of this process by operator new so far.
+std::int64_t allocation_count();
+
+}  // namespace fornax

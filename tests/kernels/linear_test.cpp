@@ -1,0 +1,93 @@
+// linear, its gradients and its fused forms.
+#include <fornax/ops/activation.h>
+#include <fornax/ops/linear.h>
+
+#include "tests/kernels/op_case.h"
+
+namespace fornax {
+namespace {
+
+OpCase layer(const std::string& name, const Shape& x, std::int64_t N, bool bias = true) {
+  OpCase c;
+  c.name = name;
+  c.inputs = {{.shape = x}, {.shape = {N, x[-1]}}};
+  if (bias) c.inputs.push_back({.shape = {N}});
+  c.build = [](std::span<const Value> in) {
+    return std::vector{linear(in[0], in[1], in.size() > 2 ? in[2] : Value())};
+  };
+  c.bounds = {.f32 = 1e-5, .bf16 = 2e-2, .f16 = 3e-3};
+  return c;
+}
+
+/// The fused ops themselves, which graphs get from the fuse pass.
+OpCase fused(const std::string& kind, bool save) {
+  OpCase c = layer("fused_" + kind + (save ? "_saved" : ""), {37, 19}, 45);
+  c.has_gradient = false;
+  c.build = [=](std::span<const Value> in) {
+    Attributes attributes{{"activation", kind}};
+    if (save) attributes.set("save", std::int64_t{1});
+    return in[0].graph().add("linear", in, attributes);
+  };
+  return c;
+}
+OpCase fused_dgrad(const std::string& kind, std::int64_t column_sum, std::int64_t M) {
+  OpCase c;
+  c.name = "dgrad_" + kind + (column_sum ? "_column_sum_" : "_") + std::to_string(M);
+  c.inputs = {{.shape = {M, 21}}, {.shape = {21, 35}}};
+  if (kind != "none") c.inputs.push_back({.shape = {M, 35}});
+  c.has_gradient = false;
+  c.bounds = {.f32 = 1e-5};
+  c.build = [=](std::span<const Value> in) {
+    return in[0].graph().add("linear_dgrad", in,
+                             {{"activation", kind}, {"column_sum", column_sum}});
+  };
+  return c;
+}
+
+std::vector<OpCase> cases() {
+  std::vector<OpCase> all = {layer("vector", {7}, 5),
+                             layer("row", {1, 16}, 8),
+                             layer("no_bias", {33, 17}, 9, false),
+                             layer("batch_of_matrices", {2, 3, 24}, 31),
+                             layer("whole_tiles", {64, 96}, 64),
+                             layer("chunks_of_rows", {1100, 13}, 6),
+                             layer("one_output", {130, 40}, 1),
+                             layer("empty_batch", {0, 5}, 3),
+                             layer("no_terms", {4, 0}, 3)};
+  for (const char* kind : {"relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh"}) {
+    all.push_back(fused(kind, false));
+    all.push_back(fused(kind, true));
+    all.push_back(fused_dgrad(kind, 0, 18));
+    all.push_back(fused_dgrad(kind, 1, 300));
+  }
+  all.push_back(fused_dgrad("none", 1, 129));
+  for (OpCase& c : all) c.mostly_zeros = c.name == "no_terms" || c.name == "empty_batch";
+  all[0].refusals = {
+      {ErrorCode::shape, "linear.*x \\[4, 6\\] must end with K of w \\[N, K\\] = \\[3, 5\\]",
+       [](Graph g) {
+         linear(g.input("x", {4, 6}), g.input("w", {3, 5}));
+       }},
+      {ErrorCode::shape, "w must be \\[N, K\\], got \\[5\\]",
+       [](Graph g) {
+         linear(g.input("x", {4, 5}), g.input("w", {5}));
+       }},
+      {ErrorCode::shape, "b \\[5\\] must be \\[N\\] = \\[3\\]",
+       [](Graph g) {
+         linear(g.input("x", {4, 5}), g.input("w", {3, 5}), g.input("b", {5}));
+       }},
+      {ErrorCode::dtype, "one dtype, got f32 \\[4, 5\\] and bf16 \\[3, 5\\]",
+       [](Graph g) {
+         linear(g.input("x", {4, 5}), g.input("w", {3, 5}, DType::bf16));
+       }},
+      {ErrorCode::dtype, "got i32 \\[4, 5\\]",
+       [](Graph g) {
+         linear(g.input("x", {4, 5}, DType::i32), g.input("w", {3, 5}));
+       }},
+      {ErrorCode::invalid_argument, "x is absent", [](Graph) { linear(Value(), Value()); }}};
+  return all;
+}
+
+FORNAX_OP_CASES(Linear, cases());
+
+}  // namespace
+}  // namespace fornax
