@@ -2,6 +2,7 @@
 #include <cstring>
 #include <new>
 
+#include "kernels/host/float_environment.h"
 #include "kernels/host/isa.h"
 #include "kernels/host/parallel.h"
 #include "runtime/device/backend.h"
@@ -20,6 +21,7 @@ class HostSequence final : public Sequence {
 
   void run(kernels::StepState& step, std::span<const void* const> inputs,
            std::span<void* const> outputs) override {
+    const host::ExactFloatScope exact;  // the host program may flush subnormals
     for (Command& command : commands_) {
       const auto slot = static_cast<std::size_t>(command.slot);
       const auto bytes = static_cast<std::size_t>(command.bytes);
