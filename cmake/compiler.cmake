@@ -21,9 +21,10 @@ if(FORNAX_WERROR)
 endif()
 set(FORNAX_SANITIZE_FLAGS "")
 if(FORNAX_SANITIZE STREQUAL "address")
-  set(FORNAX_SANITIZE_FLAGS -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer)
+  set(FORNAX_SANITIZE_FLAGS -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+    -g1 -D_GLIBCXX_ASSERTIONS)
 elseif(FORNAX_SANITIZE STREQUAL "thread")
-  set(FORNAX_SANITIZE_FLAGS -fsanitize=thread)
+  set(FORNAX_SANITIZE_FLAGS -fsanitize=thread -g1 -D_GLIBCXX_ASSERTIONS)
 elseif(FORNAX_SANITIZE)
   message(FATAL_ERROR "FORNAX_SANITIZE is empty, address or thread; got '${FORNAX_SANITIZE}'")
 endif()
@@ -31,6 +32,7 @@ endif()
 # fornax_compile_options(target): what every target of this repository is compiled with.
 function(fornax_compile_options target)
   target_compile_options(${target} PRIVATE
-    $<$<COMPILE_LANGUAGE:CXX>:${FORNAX_NUMERIC_FLAGS} ${FORNAX_WARNINGS}> ${FORNAX_SANITIZE_FLAGS})
-  target_link_options(${target} PRIVATE ${FORNAX_SANITIZE_FLAGS})
+    $<$<COMPILE_LANGUAGE:CXX>:${FORNAX_NUMERIC_FLAGS} ${FORNAX_WARNINGS} ${FORNAX_HARDENING_FLAGS}>
+    ${FORNAX_SANITIZE_FLAGS})
+  target_link_options(${target} PRIVATE ${FORNAX_SANITIZE_FLAGS} ${FORNAX_HARDENING_LINK_FLAGS})
 endfunction()

@@ -13,3 +13,17 @@ target_compile_definitions(fornax_objects PRIVATE FORNAX_BUILDING FORNAX_BUILD_I
 target_link_libraries(fornax_objects PUBLIC Threads::Threads ${CMAKE_DL_LIBS} PRIVATE spdlog::spdlog)
 set_target_properties(fornax_objects PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 fornax_compile_options(fornax_objects)
+
+# The library: hidden symbols, public headers only. Consumers link fornax::fornax in and out of tree.
+add_library(fornax SHARED)
+add_library(fornax::fornax ALIAS fornax)
+target_link_libraries(fornax PRIVATE fornax_objects)
+target_include_directories(fornax PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+target_compile_features(fornax PUBLIC cxx_std_20)
+# While the major version is 0, every minor version may change the ABI.
+set_target_properties(fornax PROPERTIES VERSION ${PROJECT_VERSION}
+  SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR} CXX_VISIBILITY_PRESET hidden)
+target_link_options(fornax PRIVATE ${FORNAX_SANITIZE_FLAGS} ${FORNAX_HARDENING_LINK_FLAGS})
+if(NOT FORNAX_SANITIZE)
+  target_link_options(fornax PRIVATE -Wl,--no-undefined)
+endif()
