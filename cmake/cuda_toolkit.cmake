@@ -28,8 +28,8 @@ if(CMAKE_CUDA_COMPILER AND CUDAToolkit_FOUND)
   set(FORNAX_CUDA_FOUND ON)
   set(FORNAX_CUDA_STATE "nvcc ${CMAKE_CUDA_COMPILER_VERSION}, ${FORNAX_CUDA_ARCHITECTURES}")
 elseif(FORNAX_CUDA STREQUAL "ON")
-  message(FATAL_ERROR "FORNAX_CUDA=ON, but no CUDA toolkit was found. Install one (nvcc and cudart),"
-    " or point CMAKE_CUDA_COMPILER or the environment's CUDACXX at nvcc, or say FORNAX_CUDA=AUTO or OFF.")
+  message(FATAL_ERROR "FORNAX_CUDA=ON, but no CUDA toolkit was found. Install one (nvcc, cudart),"
+    " or point CMAKE_CUDA_COMPILER or the environment's CUDACXX at nvcc, or say AUTO or OFF.")
 else()
   set(FORNAX_CUDA_STATE "off (no toolkit found; FORNAX_CUDA=ON fails instead)")
 endif()

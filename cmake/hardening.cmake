@@ -1,4 +1,5 @@
-# Hardening of release builds; a sanitizer build goes without. tests/house/elf_test.py reads the result.
+# Hardening of release builds; a sanitizer build goes without. tests/house/elf_test.py reads what
+# came of it.
 set(FORNAX_HARDENED OFF)
 set(FORNAX_HARDENING_FLAGS "")
 set(FORNAX_HARDENING_LINK_FLAGS "")

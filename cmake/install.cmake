@@ -10,7 +10,8 @@ foreach(module fornax_cuda fornax_simt)
     install(TARGETS ${module} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
   endif()
 endforeach()
-install(DIRECTORY include/fornax DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(DIRECTORY include/fornax DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+  FILES_MATCHING PATTERN "*.h")
 
 set(FORNAX_PACKAGE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/fornax)
 install(EXPORT fornax-targets NAMESPACE fornax:: DESTINATION ${FORNAX_PACKAGE_DIR})

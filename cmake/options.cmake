@@ -1,5 +1,6 @@
 # Every option of the build, each with one line of help.
-set(FORNAX_CUDA AUTO CACHE STRING "CUDA module: AUTO (when a toolkit is found), ON (fail without), OFF")
+set(FORNAX_CUDA AUTO CACHE STRING
+  "CUDA module: AUTO (when a toolkit is found), ON (fail without), OFF")
 set_property(CACHE FORNAX_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(FORNAX_CUDA_ARCHITECTURES "80-real;90a-real" CACHE STRING "GPU architectures to compile for")
 option(FORNAX_BUILD_TESTS "Build the tests" ON)

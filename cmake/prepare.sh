@@ -36,7 +36,7 @@ prepare_packages() {
   rm -f "$log"
 }
 
-# prepare_check_tools PACKAGES: on a system without apt, says what to install when a tool is missing.
+# prepare_check_tools PACKAGES: on a system without apt, says what to install if a tool is missing.
 prepare_check_tools() {
   local tool absent=()
   for tool in cmake ninja c++; do
@@ -48,7 +48,7 @@ prepare_check_tools() {
   return 1
 }
 
-# prepare_configure TREE PRESET [cmake options...]: configures build/TREE; says something on failure only.
+# prepare_configure TREE PRESET [cmake options...]: configures build/TREE; speaks on failure only.
 prepare_configure() {
   local tree=$root/build/$1 preset=$2 launcher=()
   shift 2

@@ -31,7 +31,8 @@ if(NOT FORNAX_SAMPLES_STATE)
 endif()
 
 message(STATUS "fornax ${PROJECT_VERSION}")
-fornax_summary_row("compiler" "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}, ${CMAKE_BUILD_TYPE}")
+fornax_summary_row("compiler"
+  "${CMAKE_CXX_COMPILER_ID} ${CMAKE_CXX_COMPILER_VERSION}, ${CMAKE_BUILD_TYPE}")
 fornax_summary_row("processor" "${CMAKE_SYSTEM_PROCESSOR}")
 fornax_summary_row("sanitizer" "${FORNAX_SANITIZE_STATE}")
 fornax_summary_row("hardening" "${FORNAX_HARDENING_STATE}")

@@ -9,6 +9,8 @@ _SCOPE = re.compile(r'\b(?:namespace|extern\s*"[^"]*"$)')
 _TYPE = re.compile(r'\b(?:class|struct|union|enum)\b(?![^()]*\)\s*[^()]*$)')
 _LAMBDA = re.compile(r'(?:^|[^\w\s\])]|\breturn)\s*\[[^\[\]]*\]\s*'
                      r'(?:\((?P<parameters>[^()]*(?:\([^()]*\)[^()]*)*)\))?[^()=;,]*$')
+_TYPE_WORD = re.compile(r'\b(?:class|struct|union|enum)\b')
+_LABEL = re.compile(r'^\s*(?:(?:public|private|protected)\s*:|case\b[^:{}]*:(?!:)|default\s*:)')
 _NOT_A_NAME = re.compile(r'\b(?:noexcept|decltype|requires|alignas|__attribute__|__launch_bounds__'
                          r'|explicit|throw)\s*$')
 
@@ -57,7 +59,8 @@ def _scan(text):
         elif c in ')]':
             parens = max(0, parens - 1)
         elif c == ';' and parens == 0:
-            _note_depth(top, top.depth + _controls(text[start:i]), line_of[i])
+            # A statement without braces is no block: of `for (...) if (...) x;` one level counts.
+            _note_depth(top, top.depth + max(0, _controls(text[start:i]) - 1), line_of[i])
             start = i + 1
         elif c == '{':
             opened = _classify(text, start, i, top, parens)
@@ -123,8 +126,7 @@ def _outside_brackets(text):
 
 
 def _classify(text, start, i, top, parens):
-    head = re.sub(r'^\s*(?:(?:public|private|protected)\s*:|case\b[^:{}]*:(?!:)|default\s*:)', _keep,
-                  text[start:i])
+    head = re.sub(_LABEL, _keep, text[start:i])
     opened = _Open('block', head, start, parens, top.depth, top.function)
     flat = head.strip()
     is_lambda = _LAMBDA.search(flat)
@@ -154,7 +156,7 @@ def _classify_declaration(opened, flat):
     outside = _outside_brackets(plain)
     if _SCOPE.search(outside):
         opened.kind = 'scope'
-    elif re.search(r'\b(?:class|struct|union|enum)\b', outside) and '(' not in _no_attributes(outside):
+    elif _TYPE_WORD.search(outside) and '(' not in _no_attributes(outside):
         opened.kind = 'type'
     elif _is_function(plain, outside):
         name, parameters = _name_and_parameters(plain)

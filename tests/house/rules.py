@@ -1,4 +1,4 @@
-# The rules that a source file can be held to by reading it: budgets, arrows, names, forbidden words.
+# The rules that a source file can be held to by reading it: budgets, arrows, names, words.
 # A rule takes a path from the root and a text, and yields (line, message).
 import re
 
@@ -15,9 +15,11 @@ RUNTIME = ('support', 'memory', 'device', 'cuda', 'graph', 'passes', 'execution'
 VENDOR = re.compile(r'^(?:cuda|cublas|cudnn|nccl|nv|mma\.h|cooperative_groups|curand|driver_types'
                     r'|device_launch|sm_|cub/|thrust/|cutlass|cute/)')
 THIRD_PARTY = re.compile(r'\b(?:spdlog|fmt|hwy|nlohmann|boost|CLI|testing)\s*::'
-                         r'|\b(?:cuda|cublas|cudnn|nccl)[A-Z]\w*\b|\bCU(?:stream|event|module)\b')
-BANNED_NAMES = {'common', 'util', 'utils', 'helper', 'helpers', 'misc', 'impl', 'fast', 'opt', 'new',
-                'v2', 'stuff', 'tmp'}
+                         r'|\b(?:cuda|cublas|cudnn|nccl)[A-Z]\w*\b'
+                         r'|\bCU(?:stream|event|module)\b')
+TOOLBOXES = ('kernels/device/', 'kernels/host/')
+BANNED_NAMES = {'common', 'util', 'utils', 'helper', 'helpers', 'misc', 'impl', 'fast', 'opt',
+                'new', 'v2', 'stuff', 'tmp'}
 
 
 def is_cpp(path):
@@ -67,7 +69,7 @@ def nesting(path, text):
     for function in functions(text) if is_cpp(path) else ():
         if function.nesting > NESTING:
             yield (function.nesting_line,
-                   f'{function.name}: control statements {function.nesting} deep, at most {NESTING}')
+                   f'{function.name}: blocks {function.nesting} deep, at most {NESTING}')
 
 
 def opening_comment(path, text):
@@ -126,7 +128,7 @@ def _kernels_may(room, goal):
         return there in ('device', 'numeric')
     if here == 'host':
         return there in ('', 'host', 'numeric')
-    return there in ('', 'host', 'numeric', 'device', here)
+    return goal[-1].endswith(('.h', '.cuh'))  # families share by their headers
 
 
 def arrows(path, text):
@@ -172,8 +174,8 @@ def raw_cuda(path, text):
             if VENDOR.match(target):
                 yield number, f'<{target}> belongs in kernels/device or runtime/cuda'
     for number, line in enumerate(without_comments(text).split('\n'), 1):
-        if re.search(r'\b(?:asm|__asm__|__asm)\b', line) and not path.startswith('kernels/device/'):
-            yield number, 'assembly belongs in kernels/device'
+        if re.search(r'\b(?:asm|__asm__|__asm)\b', line) and not path.startswith(TOOLBOXES):
+            yield number, 'assembly belongs in kernels/device and kernels/host'
         if re.search(r'<<<|>>>\s*\(', line):
             yield number, 'kernels start through launch(kernel, config, arguments...)'
 

@@ -1,4 +1,4 @@
-# source_test.py RULE: the planted faults of a rule must be found, line by line, and the tree has none.
+# source_test.py RULE: the planted faults of a rule are found, line by line; the tree has none.
 import re
 import sys
 
@@ -32,7 +32,8 @@ def main():
     for path in tree.paths():
         if path.endswith(tree.CODE) or path.endswith('/run') or path.endswith('CMakeLists.txt'):
             seen += 1
-            problems += [f'{path}:{line}: {message}' for line, message in rule(path, tree.text(path))]
+            for line, message in rule(path, tree.text(path)):
+                problems.append(f'{path}:{line}: {message}')
     if seen < 20:
         problems.append(f'only {seen} files seen')
     print('\n'.join(problems) or f'{seen} files keep the rule {rule.__name__}')

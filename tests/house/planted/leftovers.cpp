@@ -1,0 +1,2 @@
+// planted as runtime/graph/graph.cpp.
+// TODO: FAULT

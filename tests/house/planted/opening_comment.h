@@ -1,0 +1,2 @@
+// planted as include/fornax/planted.h.
+#pragma once  // FAULT

@@ -1,0 +1,2 @@
+// planted as kernels/host/string_utils.h.
+// A name that says nothing.  FAULT
