@@ -1,7 +1,7 @@
 // Activation functions and the derivatives that backward uses, for float, vectors and CUDA. Worst
 // error against double, over all 2^32 floats: silu 3.2 and gelu_erf 6.9 ulp (never finer than
-// 2^-142); over every 31st: gelu_tanh 1.7e-7, gradients of silu, gelu_erf, gelu_tanh 2.2e-7 absolute
-// (relative above 1), gradients from the output 1.5 ulp.
+// 2^-142); over every 31st: gelu_tanh 1.7e-7, gradients of silu, gelu_erf, gelu_tanh 2.2e-7
+// absolute (relative above 1), gradients from the output 1.5 ulp.
 #if !defined(FORNAX_NUMERIC_ACTIVATIONS_H) || defined(FORNAX_NUMERIC_PER_TARGET)
 #define FORNAX_NUMERIC_ACTIVATIONS_H
 #if !defined(FORNAX_NUMERIC_PER_TARGET)

@@ -6,7 +6,7 @@ import sys
 
 import tree
 
-# What a machine without CUDA has, besides the C and C++ run time: the log library and its formatter.
+# What a machine without CUDA has: the log library, its formatter, the C and C++ run time.
 KNOWN = re.compile(r'^(?:libspdlog|libfmt|libstdc\+\+|libc\+\+|libc\+\+abi|libm|libgcc_s'
                    r'|libc|libpthread|libdl|librt|ld-linux[\w\-]*)\.so(?:\.[\d.]+)?$')
 

@@ -68,18 +68,24 @@ Gemm problem(const Case& s, const Operands& o, float* c) {
   return g;
 }
 
-/// The definition: std::fma chains, chunk sums added in order.
+/// One chain of std::fma over k in order.
+float chain(const Gemm& g, std::int64_t m, std::int64_t n, std::int64_t first, std::int64_t last) {
+  float acc = 0.0f;
+  for (std::int64_t k = first; k < last; ++k) {
+    acc = std::fma(g.a.data[m * g.a.row_stride + k * g.a.column_stride],
+                   g.b.data[n * g.b.row_stride + k * g.b.column_stride], acc);
+  }
+  return acc;
+}
+
+/// The definition: chunk sums added in order.
 void naive(const Gemm& g) {
   const std::int64_t chunk = g.sum_chunk > 0 ? g.sum_chunk : std::max<std::int64_t>(g.K, 1);
   for (std::int64_t m = 0; m < g.M; ++m) {
     for (std::int64_t n = 0; n < g.N; ++n) {
       float total = 0.0f;
       for (std::int64_t k0 = 0; k0 < g.K; k0 += chunk) {
-        float acc = 0.0f;
-        for (std::int64_t k = k0; k < std::min(g.K, k0 + chunk); ++k) {
-          acc = std::fma(g.a.data[m * g.a.row_stride + k * g.a.column_stride],
-                         g.b.data[n * g.b.row_stride + k * g.b.column_stride], acc);
-        }
+        const float acc = chain(g, m, n, k0, std::min(g.K, k0 + chunk));
         total = k0 == 0 ? acc : total + acc;
       }
       g.c[m * g.c_stride + n] = total;
@@ -247,12 +253,12 @@ TEST_F(GemmTest, SpecialValues) {
       const Case s{.M = M, .N = 43, .K = 61, .b_transposed = M == 40, .sum_chunk = chunk};
       Operands o = random_operands(s, 11);
       std::mt19937 engine(13);
-      for (std::vector<float>* v : {&o.a, &o.b}) {
-        for (float& x : *v) {
-          if (engine() % 40 == 0) x = special[engine() % std::size(special)];
-          if (engine() % 8 == 0) x *= 1e-38f;
-        }
-      }
+      const auto disturb = [&](float& x) {
+        if (engine() % 40 == 0) x = special[engine() % std::size(special)];
+        if (engine() % 8 == 0) x *= 1e-38f;
+      };
+      std::for_each(o.a.begin(), o.a.end(), disturb);
+      std::for_each(o.b.begin(), o.b.end(), disturb);
       check(s, o, {1, 2});
     }
   }

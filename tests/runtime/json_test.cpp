@@ -87,15 +87,13 @@ TEST(Json, RefusesEverythingElse) {
                                       "\"\xed\xa0\x80\"",
                                       "\"\xf4\x90\x80\x80\"",
                                       "\"\xe2\x82\"",
-                                      "[1e400]",
-                                      "[1e-400]",
-                                      "{\"a\":1,\"a\":1}",
-                                      "{\"a\":1,\"\\u0061\":2}",
-                                      "[\"a\":1]",
-                                      "{\"a\":1]",
-                                      "[1}",
-                                      "//x",
-                                      "[1/**/]"})
+                                      "[1e400]"})
+    EXPECT_NE(message_of(text), "accepted") << text;
+}
+
+TEST(Json, RefusesMismatchedPairs) {
+  for (const std::string_view text : {"[1e-400]", "{\"a\":1,\"a\":1}", "{\"a\":1,\"\\u0061\":2}",
+                                      "[\"a\":1]", "{\"a\":1]", "[1}", "//x", "[1/**/]"})
     EXPECT_NE(message_of(text), "accepted") << text;
   EXPECT_NE(message_of(std::string_view("[\0]", 3)), "accepted");
   EXPECT_NE(message_of(std::string_view("\"\0\"", 3)), "accepted");
