@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/graph/graph_data.h"
+#include "runtime/passes/passes.h"
 
 namespace fornax {
 
@@ -64,9 +64,7 @@ struct PlanOptions {
 };
 Plan make_plan(GraphData graph, const kernels::DeviceModel& model, const PlanOptions& options);
 
-/// The parts of make_plan, in the order in which it calls them.
-void dead_nodes(GraphData& graph, const std::vector<int>& outputs);
-void fuse(GraphData& graph, const std::vector<int>& outputs);
+/// The parts of make_plan, in the order in which it calls them; dead_nodes() and fuse() come first.
 /// Fills steps with kernels chosen; order of the nodes, one stream. A state's update comes after
 /// every read of its old value.
 void choose_kernels(Plan& plan);

@@ -1,0 +1,40 @@
+// Passes over a graph alone: which nodes are needed, which merge, and in which order they may run.
+#pragma once
+#include <vector>
+
+#include "runtime/graph/graph_data.h"
+
+namespace fornax {
+
+/// Removes every node that neither an output nor an update of state depends on.
+void dead_nodes(GraphData& graph, const std::vector<int>& outputs);
+
+/// Merges producers into consumers by the patterns of OpDefinition::fusions until none matches, in
+/// order of the nodes. A merged node keeps the ids of the values that it makes and stands where the
+/// consumer stood; nodes are left in an order in which they may run. A merge that would close a
+/// cycle is not made. `outputs` count as uses.
+/// Throws Error{internal} when a merged op infers other types than its values have.
+void fuse(GraphData& graph, const std::vector<int>& outputs);
+
+/// What must run before what.
+struct Dependencies {
+  std::vector<int> base;     ///< by value: the value whose bytes a view shows; itself when no view
+  std::vector<int> updater;  ///< by value: the node that replaces its content; kAbsent
+  std::vector<char> view;    ///< by node: makes views only, so nothing is launched
+  /// By node: nodes that come earlier. An update of state comes after every read of the old
+  /// content.
+  std::vector<std::vector<int>> before;
+};
+/// Throws Error{invalid_argument} when two nodes update one content of a state, or when what is
+/// updated is no parameter or state.
+Dependencies dependencies_of(const GraphData& graph);
+
+/// Nodes in an order that respects `before`; among those that may run, the one made first.
+/// Source: Kahn 1962. Throws Error{invalid_argument} naming op and state when reads of old and new
+/// content of a state depend on each other.
+std::vector<int> schedule(const GraphData& graph, const Dependencies& dependencies);
+
+/// Keeps the listed nodes, in this order.
+void keep_nodes(GraphData& graph, const std::vector<int>& order);
+
+}  // namespace fornax
