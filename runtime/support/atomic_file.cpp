@@ -105,6 +105,16 @@ void AtomicFile::write(const void* data, std::size_t bytes) {
   }
 }
 
+void AtomicFile::rewrite(std::int64_t offset, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t count = ::pwrite(descriptor_, text.data(), text.size(), offset);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw_io("cannot write " + temporary_, path_);
+    offset += count;
+    text.remove_prefix(static_cast<std::size_t>(count));
+  }
+}
+
 void AtomicFile::commit(const std::function<void(const std::string&)>& verify) {
   // A failed sync is final: the pages may be marked clean, so a second one could succeed falsely
   // (Rebello et al. 2020).

@@ -1,6 +1,7 @@
 // Writing a file so that, whatever happens, either the old one or the whole new one is there.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -24,6 +25,8 @@ class AtomicFile {
 
   void write(const void* data, std::size_t bytes);
   void write(std::string_view text) { write(text.data(), text.size()); }
+  /// Writes over bytes that were written before.
+  void rewrite(std::int64_t offset, std::string_view text);
   /// `verify` is given the temporary file's path after the sync; what it throws comes out of here.
   void commit(const std::function<void(const std::string&)>& verify = {});
 
