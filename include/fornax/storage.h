@@ -54,7 +54,8 @@ FORNAX_API Checkpoint read_checkpoint(const std::string& path);
 /// write_checkpoint of a State: entries, step, seed, scalars, notes, and this build's op versions.
 FORNAX_API void save_checkpoint(const std::string& path, const State& state);
 
-/// Brings `state` to what the checkpoint holds. Names, dtypes and shapes must be those of `state`.
+/// Brings `state` to what the checkpoint holds. Names, dtypes and shapes must be those of `state`
+/// (f32 may be read into f64); notes that the file has not become empty.
 /// When an op's version differs from the one that wrote the file, a warning says that training will
 /// not go on bit for bit. Throws as read_checkpoint, Error{not_found}, Error{shape} or Error{dtype}
 /// naming the entry that does not fit; `state` is unchanged then.

@@ -86,10 +86,9 @@ std::string read_verified_header(const InputFile& file) {
   std::memcpy(header.data(), &length, 8);
   const std::string found = header_digest(header += text, file.bytes());
   if (found != expected)
-    throw Error(ErrorCode::corrupt, ranged(file.path(), 0, last) +
-                                        "SHA-256 of header and size is " + found +
-                                        ", the file says " + json_string(expected) +
-                                        "; the header is damaged or the file cut off");
+    throw Error(ErrorCode::corrupt,
+                ranged(file.path(), 0, last) + "SHA-256 of header and size is " + found +
+                    ", which is not what the file says; the header is damaged or the file cut off");
   return text;
 }
 
