@@ -1,5 +1,5 @@
-# elf_test.py needed|hardening LIBRARY: what readelf says of libfornax: the libraries that it needs
-# (none of NVIDIA), and the marks that hardening leaves in a release build.
+# elf_test.py needed|hardening LIBRARY, elf_test.py landing_pads OBJECTS...: what readelf says of
+# libfornax: the libraries that it needs (none of NVIDIA), and the marks of a hardened build.
 import re
 import subprocess
 import sys
@@ -28,17 +28,25 @@ def hardening(text):
         yield 'the stack is executable (noexecstack)'
     for mark, pattern in (('relro', r'GNU_RELRO'), ('now', r'BIND_NOW|FLAGS_1\).*\bNOW\b'),
                           ('stack protector', r'__stack_chk_fail'),
-                          ('fortified calls', r'\b__\w+_chk\b(?<!__stack_chk)'),
-                          ('cf-protection', r'x86 feature:.*\bIBT\b.*\bSHSTK\b')):
+                          ('fortified calls', r'\b__\w+_chk\b(?<!__stack_chk)')):
         if not re.search(pattern, text):
             yield f'no mark of: {mark}'
     if re.search(r'\(TEXTREL\)', text):
         yield 'relocations in the code (TEXTREL)'
 
 
+def landing_pads(text):
+    """Of objects: a start file of the system without the mark takes it from the linked library."""
+    for block in re.split(r'^File: ', text, flags=re.MULTILINE)[1:]:
+        if not re.search(r'x86 feature:.*\bIBT\b.*\bSHSTK\b', block):
+            yield f'no mark of cf-protection: {block.splitlines()[0]}'
+    if 'File: ' not in text:
+        yield 'no object seen'
+
+
 def main():
-    rule = {'needed': needed, 'hardening': hardening}[sys.argv[1]]
-    run = subprocess.run(['readelf', '-dlnW', '--dyn-syms', sys.argv[2]], text=True,
+    rule = {'needed': needed, 'hardening': hardening, 'landing_pads': landing_pads}[sys.argv[1]]
+    run = subprocess.run(['readelf', '-dlnW', '--dyn-syms', *sys.argv[2:]], text=True,
                          capture_output=True, check=True)
     problems = list(rule(run.stdout))
     planted = sorted((tree.ROOT / 'tests/house/planted').glob(f'elf_{sys.argv[1]}*.txt'))
@@ -47,7 +55,7 @@ def main():
             problems.append(f'{file.name}: the planted fault is not found')
     if not planted:
         problems.append('no planted fault')
-    print('\n'.join(problems) or f'{sys.argv[2]} is as it should be')
+    print('\n'.join(problems) or f'{len(sys.argv) - 2} files are as they should be')
     return 1 if problems else 0
 
 
