@@ -2,6 +2,7 @@
 # the installed library, found by find_package and by pkg-config.
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -29,14 +30,25 @@ def by_find_package(cmake, prefix, build, compiler, generator):
     return run([build / 'consumer'])
 
 
-def by_pkg_config(prefix, build, compiler):
+def by_pkg_config(prefix, build, compiler, source):
     found = list(prefix.rglob('fornax.pc'))
     environment = dict(os.environ, PKG_CONFIG_PATH=str(found[0].parent))
     flags = run(['pkg-config', '--cflags', '--libs', 'fornax'], env=environment).split()
     build.mkdir()
-    run([compiler, *FLAGS, HERE / 'main.cpp', '-o', build / 'consumer', *flags])
+    run([compiler, *FLAGS, source, '-o', build / 'consumer', *flags])
     library = next(prefix.rglob('libfornax.so')).parent
     return run([build / 'consumer'], env=dict(os.environ, LD_LIBRARY_PATH=str(library)))
+
+
+def check_readme(prefix, build, compiler):
+    """The program in README.md builds, its loss falls, and it prints a hash."""
+    text = (HERE.parents[2] / 'README.md').read_text(encoding='utf-8')
+    source = build.with_suffix('.cpp')
+    source.write_text(re.search(r'```cpp\n(.*?)```', text, re.DOTALL).group(1), encoding='utf-8')
+    said = by_pkg_config(prefix, build, compiler, source)
+    losses = [float(number) for number in re.findall(r'loss ([\d.]+)', said)]
+    if len(losses) < 3 or losses[-1] > losses[0] / 2 or not re.search(r'^[0-9a-f]{64}$', said, re.M):
+        raise SystemExit(f'the program of README.md said:\n{said}')
 
 
 def main():
@@ -48,7 +60,8 @@ def main():
         prefix = scratch / 'moved'
         shutil.move(scratch / 'installed', prefix)
         said = [by_find_package(cmake, prefix, scratch / 'cmake', compiler, generator),
-                by_pkg_config(prefix, scratch / 'pkg', compiler)]
+                by_pkg_config(prefix, scratch / 'pkg', compiler, HERE / 'main.cpp')]
+        check_readme(prefix, scratch / 'readme', compiler)
     if said != ['[64, 784]\n'] * 2:
         raise SystemExit(f'the consumer said {said}')
     print('built and run by find_package and by pkg-config')
