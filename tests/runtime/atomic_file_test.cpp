@@ -135,7 +135,7 @@ TEST_F(AtomicFileTest, InputIsARegularFile) {
   write_file(path_, "12345");
   const InputFile file(path_);
   EXPECT_EQ(file.bytes(), 5);
-  ::truncate(path_.c_str(), 2);
+  ASSERT_EQ(::truncate(path_.c_str(), 2), 0);
   char data[5];
   EXPECT_THROW(file.read(0, data, 5), Error);
   EXPECT_THROW(read_file(path_, 1), Error);
