@@ -15,13 +15,12 @@ inline constexpr std::string_view kActivationNames[] = {"none", "relu",    "gelu
 
 /// Throws Error{invalid_argument} for any other name.
 inline Activation activation_kind(std::string_view name) {
-  std::string known;
-  for (int i = 0; i < 7; ++i) {
+  for (int i = 0; i < 7; ++i)
     if (kActivationNames[i] == name) return static_cast<Activation>(i);
-    known += (i ? ", " : "") + std::string(kActivationNames[i]);
-  }
+  std::string known;
+  for (const std::string_view one : kActivationNames) known += ' ' + std::string(one);
   throw Error(ErrorCode::invalid_argument,
-              "activation '" + std::string(name) + "' is unknown; there are " + known);
+              "activation '" + std::string(name) + "' is unknown; there are" + known);
 }
 
 /// True: the gradient is computed from y = f(x); false: from x.

@@ -25,12 +25,8 @@ Value reshape(Value x, const Extents& extents) {
             "reshape: " + to_string(x.shape()) + " leaves nothing whole for the extent -1");
     *open = x.shape().elements() / rest;
   }
-  return reshape(x, Shape(filled));
-}
-
-Value reshape(Value x, const Shape& shape) {
-  if (shape == x.shape()) return x;
-  return x.graph().add("reshape", {x}, {{"shape", Extents(shape.begin(), shape.end())}})[0];
+  if (Shape(filled) == x.shape()) return x;
+  return x.graph().add("reshape", {x}, {{"shape", filled}})[0];
 }
 
 Value permute(Value x, const Extents& axes) {

@@ -2,6 +2,7 @@
 #pragma once
 #include <fornax/graph.h>
 
+#include <deque>
 #include <map>
 #include <string>
 #include <vector>
@@ -40,7 +41,7 @@ struct StepScalar {
 struct GraphData {
   Mode mode = Mode::train;
   std::vector<NodeData> nodes;
-  std::vector<ValueData> values;
+  std::deque<ValueData> values;  ///< a deque, so that the reference of Value::shape() stays good
   std::map<std::string, int, std::less<>> named;  ///< inputs, parameters and state
   std::map<std::string, int> used_names;          ///< how often unique_name gave each
   std::vector<StepScalar> scalars;

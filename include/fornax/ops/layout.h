@@ -3,6 +3,7 @@
 #pragma once
 #include <fornax/graph.h>
 
+#include <concepts>
 #include <vector>
 
 namespace fornax {
@@ -10,7 +11,10 @@ namespace fornax {
 /// The same elements in row-major order under another shape. One extent may be -1: what is left.
 /// Throws Error{shape} when the numbers of elements differ.
 FORNAX_API Value reshape(Value x, const std::vector<std::int64_t>& extents);
-FORNAX_API Value reshape(Value x, const Shape& shape);
+template <std::same_as<Shape> S>
+Value reshape(Value x, const S& shape) {
+  return reshape(x, std::vector<std::int64_t>(shape.begin(), shape.end()));
+}
 
 /// Axis i of the result is axis axes[i] of x. Throws Error{shape} unless axes permutes 0 .. rank-1.
 FORNAX_API Value permute(Value x, const std::vector<std::int64_t>& axes);

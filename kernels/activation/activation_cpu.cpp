@@ -1,0 +1,71 @@
+// Activation functions and their gradients on the CPU, vector by vector.
+// clang-format off
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/activation/activation_cpu.cpp"
+#include "hwy/foreach_target.h"
+#include "kernels/host/dispatch.h"
+#include "kernels/host/vector.h"
+#include "kernels/activation/activation_vector.h"
+// clang-format on
+#include "kernels/host/parallel.h"
+#include "kernels/rules.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace fornax::activation::HWY_NAMESPACE {
+namespace num = numeric::HWY_NAMESPACE;
+
+void forward(kernels::Activation kind, const float* x, float* y, std::int64_t count) {
+  num::activate_array(kind, x, y, count);
+}
+void backward(kernels::Activation kind, const float* dy, const float* saved, float* dx,
+              std::int64_t count) {
+  num::activation_gradient_array(kind, dy, saved, dx, count);
+}
+
+}  // namespace fornax::activation::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fornax::kernels {
+namespace {
+
+constexpr std::int64_t kGrain = 1 << 13;
+
+Offer offer_f32(const Signature& s, const DeviceModel&) {
+  if (s.in[0].dtype == DType::f32) return {};
+  return {.refusal = "activation_vectors: f32 needed, got " + std::string(name(s.in[0].dtype))};
+}
+
+void launch_activation(const KernelArgs& args) {
+  using namespace fornax::activation;
+  const Activation kind = activation_kind(args.attributes->text("kind"));
+  const float* x = args.in[0].as<float>();
+  float* y = args.out[0].as<float>();
+  host::parallel_for(args.out[0].elements(), kGrain, args.threads,
+                     [&](std::int64_t begin, std::int64_t end) {
+                       FORNAX_DISPATCH(forward)(kind, x + begin, y + begin, end - begin);
+                     });
+}
+
+void launch_activation_grad(const KernelArgs& args) {
+  using namespace fornax::activation;
+  const Activation kind = activation_kind(args.attributes->text("kind"));
+  const float *dy = args.in[0].as<float>(), *saved = args.in[1].as<float>();
+  float* dx = args.out[0].as<float>();
+  host::parallel_for(
+      args.out[0].elements(), kGrain, args.threads, [&](std::int64_t begin, std::int64_t end) {
+        FORNAX_DISPATCH(backward)(kind, dy + begin, saved + begin, dx + begin, end - begin);
+      });
+}
+
+const Kernel kKernels[] = {
+    {"activation", "activation_vectors", offer_f32, nullptr, launch_activation},
+    {"activation_grad", "activation_grad_vectors", offer_f32, nullptr, launch_activation_grad},
+};
+
+}  // namespace
+
+std::span<const Kernel> activation_cpu_kernels() { return kKernels; }
+
+}  // namespace fornax::kernels
+#endif

@@ -1,0 +1,164 @@
+// The fully connected layer on the CPU: the exact packed product with its epilogue in cache.
+// clang-format off
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/linear/linear_cpu.cpp"
+#include "hwy/foreach_target.h"
+#include "kernels/host/dispatch.h"
+#include "kernels/host/vector.h"
+#include "kernels/activation/activation_vector.h"
+// clang-format on
+#include "kernels/host/gemm.h"
+#include "kernels/linear/linear_shape.h"
+#include "kernels/reduction/column_sum_cpu.h"
+
+#ifndef FORNAX_LINEAR_EPILOGUE
+#define FORNAX_LINEAR_EPILOGUE
+namespace fornax::linear {
+
+/// What happens to a block of the product.
+struct Epilogue {
+  kernels::Activation activation = kernels::Activation::none;
+  const float* bias = nullptr;   ///< [N], added
+  float* before = nullptr;       ///< like the product: takes the value before the activation
+  const float* saved = nullptr;  ///< like the product: multiply by the activation's gradient here
+  std::int64_t stride = 0;       ///< of `before` and `saved`
+};
+
+}  // namespace fornax::linear
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace fornax::linear::HWY_NAMESPACE {
+namespace num = numeric::HWY_NAMESPACE;
+
+void add_row(const float* bias, float* row, std::int64_t count) {
+  std::int64_t i = 0;
+  for (; i + num::kLanes <= count; i += num::kLanes)
+    num::store(num::load(row + i) + num::load(bias + i), row + i);
+  for (; i < count; ++i) row[i] = row[i] + bias[i];
+}
+
+void finish_block(const Epilogue& e, float* block, std::int64_t stride, const host::GemmBlock& at) {
+  for (std::int64_t r = 0; r < at.rows; ++r) {
+    float* row = block + r * stride;
+    const std::int64_t other = (at.row + r) * e.stride + at.column;
+    if (e.bias) add_row(e.bias + at.column, row, at.columns);
+    if (e.before) std::memcpy(e.before + other, row, static_cast<std::size_t>(at.columns) * 4);
+    if (e.saved)
+      num::activation_gradient_array(e.activation, row, e.saved + other, row, at.columns);
+    else if (e.activation != kernels::Activation::none)
+      num::activate_array(e.activation, row, row, at.columns);
+  }
+}
+
+}  // namespace fornax::linear::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fornax::kernels {
+namespace {
+
+using host::Gemm;
+using linear::Epilogue;
+
+void apply_epilogue(const void* context, float* block, std::int64_t stride,
+                    const host::GemmBlock& at) {
+  using namespace fornax::linear;
+  FORNAX_DISPATCH(finish_block)(*static_cast<const Epilogue*>(context), block, stride, at);
+}
+
+/// Extents and strides of each product; pointers are filled at launch.
+Gemm forward_gemm(const LinearShape& s) {
+  Gemm g;
+  g.M = s.M, g.N = s.N, g.K = s.K;
+  g.a = {nullptr, s.K, 1}, g.b = {nullptr, s.K, 1};
+  g.c_stride = s.N;
+  return g;
+}
+Gemm dgrad_gemm(const LinearShape& s) {
+  Gemm g;
+  g.M = s.M, g.N = s.K, g.K = s.N;
+  g.a = {nullptr, s.N, 1}, g.b = {nullptr, 1, s.K};
+  g.c_stride = s.K;
+  return g;
+}
+Gemm wgrad_gemm(const LinearShape& s) {
+  Gemm g;
+  g.M = s.N, g.N = s.K, g.K = s.M;
+  g.a = {nullptr, 1, s.N}, g.b = {nullptr, 1, s.K};
+  g.c_stride = s.K;
+  g.sum_chunk = kWeightGradientChunk;
+  return g;
+}
+
+Offer only_f32(const Signature& s, std::string_view kernel) {
+  if (s.in[0].dtype == DType::f32) return {};
+  return {.refusal = std::string(kernel) + ": f32 needed, got " + name(s.in[0].dtype)};
+}
+
+Offer offer_forward(const Signature& s, const DeviceModel& model) {
+  Offer offer = only_f32(s, "linear_packed");
+  const Gemm g = forward_gemm(linear_shape(s.in[0].shape, s.in[1].shape));
+  offer.workspace_bytes = host::gemm_workspace_bytes(g, model.threads);
+  return offer;
+}
+Offer offer_dgrad(const Signature& s, const DeviceModel& model) {
+  Offer offer = only_f32(s, "linear_dgrad_packed");
+  const Gemm g = dgrad_gemm(linear_shape(s.in[0].shape, s.in[1].shape));
+  offer.workspace_bytes = host::gemm_workspace_bytes(g, model.threads);
+  return offer;
+}
+Offer offer_wgrad(const Signature& s, const DeviceModel& model) {
+  Offer offer = only_f32(s, "linear_wgrad_packed");
+  const Gemm g = wgrad_gemm(linear_wgrad_shape(s.in[0].shape, s.in[1].shape));
+  offer.workspace_bytes = host::gemm_workspace_bytes(g, model.threads);
+  return offer;
+}
+
+void run_gemm(Gemm g, const KernelArgs& args, const Epilogue* epilogue) {
+  g.a.data = args.in[0].as<float>(), g.b.data = args.in[1].as<float>();
+  g.c = args.out[0].as<float>();
+  if (epilogue) g.epilogue = {apply_epilogue, epilogue};
+  host::gemm(g, args.workspace, args.threads);
+}
+
+void launch_forward(const KernelArgs& args) {
+  const LinearShape shape = linear_shape(args.in[0].shape(), args.in[1].shape());
+  Epilogue e;
+  e.activation = linear_activation(*args.attributes);
+  e.bias = args.in.size() > 2 ? args.in[2].as<float>() : nullptr;
+  e.before = args.out.size() > 1 ? args.out[1].as<float>() : nullptr;
+  e.stride = shape.N;
+  const bool plain = e.activation == Activation::none && !e.bias && !e.before;
+  run_gemm(forward_gemm(shape), args, plain ? nullptr : &e);
+}
+
+void launch_dgrad(const KernelArgs& args) {
+  const LinearShape shape = linear_shape(args.in[0].shape(), args.in[1].shape());
+  Epilogue e;
+  e.activation = linear_activation(*args.attributes);
+  e.saved = e.activation == Activation::none ? nullptr : args.in[2].as<float>();
+  e.stride = shape.K;
+  run_gemm(dgrad_gemm(shape), args, e.saved ? &e : nullptr);
+  if (args.out.size() > 1 && args.out[1].present())
+    column_sum_cpu(args.out[0].as<float>(), shape.M, shape.K, 1, args.out[1].as<float>(),
+                   args.threads);
+}
+
+void launch_wgrad(const KernelArgs& args) {
+  const LinearShape shape = linear_wgrad_shape(args.in[0].shape(), args.in[1].shape());
+  run_gemm(wgrad_gemm(shape), args, nullptr);
+}
+
+const Kernel kKernels[] = {
+    {"linear", "linear_packed", offer_forward, nullptr, launch_forward},
+    {"linear_dgrad", "linear_dgrad_packed", offer_dgrad, nullptr, launch_dgrad},
+    {"linear_wgrad", "linear_wgrad_packed", offer_wgrad, nullptr, launch_wgrad},
+};
+
+}  // namespace
+
+std::span<const Kernel> linear_cpu_kernels() { return kKernels; }
+
+}  // namespace fornax::kernels
+#endif

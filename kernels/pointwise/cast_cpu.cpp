@@ -1,0 +1,110 @@
+// fill and cast on the CPU. All dtypes; f32 to and from bf16 and f16 by vectors.
+// clang-format off
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/pointwise/cast_cpu.cpp"
+#include "hwy/foreach_target.h"
+#include "kernels/host/dispatch.h"
+#include "kernels/host/vector.h"
+// clang-format on
+#include "kernels/pointwise/cast_cpu.h"
+
+#include <algorithm>
+
+#include "kernels/host/parallel.h"
+#include "kernels/pointwise/cast_functions.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace fornax::cast::HWY_NAMESPACE {
+namespace num = numeric::HWY_NAMESPACE;
+
+void widen(bool bf16, const std::uint16_t* x, float* y, std::int64_t count) {
+  std::int64_t i = 0;
+  for (; i + num::kLanes <= count; i += num::kLanes)
+    num::store(bf16 ? num::load_bf16(x + i) : num::load_f16(x + i), y + i);
+  for (; i < count; ++i) y[i] = bf16 ? num::from_bf16(x[i]) : num::from_f16(x[i]);
+}
+void narrow(bool bf16, const float* x, std::uint16_t* y, std::int64_t count) {
+  std::int64_t i = 0;
+  for (; i + num::kLanes <= count; i += num::kLanes)
+    bf16 ? num::store_bf16(num::load(x + i), y + i) : num::store_f16(num::load(x + i), y + i);
+  for (; i < count; ++i) y[i] = bf16 ? num::to_bf16(x[i]) : num::to_f16(x[i]);
+}
+
+}  // namespace fornax::cast::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fornax::kernels {
+namespace {
+
+constexpr std::int64_t kGrain = 1 << 14;
+
+bool is_half(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16; }
+
+/// Calls visit(T()) with the C++ type of a dtype that has one.
+template <class Visit>
+void with_type(DType dtype, const Visit& visit) {
+  switch (dtype) {
+    case DType::f32: return visit(float());
+    case DType::f64: return visit(double());
+    case DType::i32: return visit(std::int32_t());
+    case DType::i64: return visit(std::int64_t());
+    case DType::boolean: return visit(bool());
+    default: return visit(std::uint8_t());
+  }
+}
+
+Offer accept(const Signature&, const DeviceModel&) { return {}; }
+
+/// Between a 16-bit dtype and anything but f32 two roundings would be needed.
+Offer offer_cast(const Signature& s, const DeviceModel&) {
+  const DType from = s.in[0].dtype, to = s.out[0].dtype;
+  if ((is_half(from) && to != DType::f32) || (is_half(to) && from != DType::f32))
+    return {.refusal = "cast_arrays: a 16-bit dtype pairs with f32, got " +
+                       std::string(name(from)) + " to " + name(to)};
+  return {};
+}
+
+void launch_fill(const KernelArgs& args) {
+  const double value = args.attributes->number("value");
+  const DType dtype = args.out[0].type->dtype;
+  const auto fill = [&]<class T>(T number) {
+    T* y = args.out[0].as<T>();
+    host::parallel_for(
+        args.out[0].elements(), kGrain, args.threads,
+        [&](std::int64_t begin, std::int64_t end) { std::fill(y + begin, y + end, number); });
+  };
+  if (dtype == DType::bf16) return fill(numeric::to_bf16(static_cast<float>(value)));
+  if (dtype == DType::f16) return fill(numeric::to_f16(static_cast<float>(value)));
+  with_type(dtype, [&]<class T>(T) { fill(numeric::cast_to<T>(value)); });
+}
+
+void cast_range(const KernelArgs& args, std::int64_t begin, std::int64_t end) {
+  using namespace fornax::cast;
+  const DType from = args.in[0].type->dtype, to = args.out[0].type->dtype;
+  if (is_half(from))
+    return FORNAX_DISPATCH(widen)(from == DType::bf16, args.in[0].as<std::uint16_t>() + begin,
+                                  args.out[0].as<float>() + begin, end - begin);
+  if (is_half(to))
+    return FORNAX_DISPATCH(narrow)(to == DType::bf16, args.in[0].as<float>() + begin,
+                                   args.out[0].as<std::uint16_t>() + begin, end - begin);
+  with_type(from, [&]<class From>(From) {
+    with_type(to, [&]<class To>(To) {
+      const From* x = args.in[0].as<From>();
+      std::transform(x + begin, x + end, args.out[0].as<To>() + begin, numeric::cast_to<To, From>);
+    });
+  });
+}
+
+void launch_cast(const KernelArgs& args) {
+  host::parallel_for(args.out[0].elements(), kGrain, args.threads,
+                     [&](std::int64_t begin, std::int64_t end) { cast_range(args, begin, end); });
+}
+
+}  // namespace
+
+const Kernel kFillCpu = {"fill", "fill_array", accept, nullptr, launch_fill};
+const Kernel kCastCpu = {"cast", "cast_arrays", offer_cast, nullptr, launch_cast};
+
+}  // namespace fornax::kernels
+#endif

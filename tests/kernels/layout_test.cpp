@@ -1,0 +1,95 @@
+// Views, the copies that readers of row-major memory make of them, and their gradients.
+#include <fornax/ops/layout.h>
+#include <fornax/ops/pointwise.h>
+
+#include "tests/kernels/op_case.h"
+
+namespace fornax {
+namespace {
+
+OpCase view(const std::string& name, const Shape& shape,
+            const std::function<Value(Value)>& function) {
+  OpCase c;
+  c.name = name;
+  c.inputs = {{.shape = shape}};
+  c.build = [=](std::span<const Value> in) {
+    return std::vector{contiguous(function(square(in[0])))};
+  };
+  return c;
+}
+
+std::vector<OpCase> cases() {
+  std::vector<OpCase> all = {
+      view("reshape", {6, 10},
+           [](Value x) {
+             return reshape(x, {3, -1, 4});
+           }),
+      view("transpose", {37, 53}, [](Value x) { return transpose(x); }),
+      view("large_transpose", {130, 300}, [](Value x) { return transpose(x); }),
+      view("heads", {2, 5, 3, 8},
+           [](Value x) {
+             return permute(x, {0, 2, 1, 3});
+           }),
+      view("reversed_axes", {3, 4, 5, 6},
+           [](Value x) {
+             return permute(x, {3, 2, 1, 0});
+           }),
+      view("slice_rows", {9, 7}, [](Value x) { return slice(x, 0, 2, 8); }),
+      view("slice_columns", {90, 70}, [](Value x) { return slice(x, -1, 3, 60); }),
+      view("slice_middle", {4, 9, 5}, [](Value x) { return slice(x, 1, 2, 9); }),
+      view("slice_of_transpose", {8, 12},
+           [](Value x) { return slice(slice(transpose(x), 0, 2, 11), 1, 1, 7); }),
+      view("broadcast", {5, 1, 3},
+           [](Value x) {
+             return broadcast(x, {4, 5, 6, 3});
+           }),
+      view("reshape_of_transpose", {6, 10},
+           [](Value x) {
+             return reshape(transpose(x), {4, 15});
+           }),
+      view("scalar", {},
+           [](Value x) {
+             return broadcast(x, {2, 3});
+           }),
+      view("empty_slice", {4, 6}, [](Value x) { return slice(x, 1, 3, 3); }),
+  };
+  all.back().mostly_zeros = true;
+  all[0].refusals = {{ErrorCode::shape, "\\[2, 3\\] and \\[5\\] differ in elements",
+                      [](Graph g) {
+                        reshape(g.input("x", {2, 3}), {5});
+                      }},
+                     {ErrorCode::shape, "nothing whole for the extent -1",
+                      [](Graph g) {
+                        reshape(g.input("x", {2, 3}), {4, -1});
+                      }},
+                     {ErrorCode::shape, "axes must permute those of \\[2, 3\\]",
+                      [](Graph g) {
+                        permute(g.input("x", {2, 3}), {0, 0});
+                      }},
+                     {ErrorCode::shape, "\\[1, 4\\) is not within the 3 elements of axis 1",
+                      [](Graph g) {
+                        slice(g.input("x", {2, 3}), 1, 1, 4);
+                      }},
+                     {ErrorCode::shape, "axis 2 of",
+                      [](Graph g) {
+                        slice(g.input("x", {2, 3}), 2, 0, 1);
+                      }},
+                     {ErrorCode::shape, "\\[2, 3\\] does not broadcast to \\[3, 3\\]", [](Graph g) {
+                        broadcast(g.input("x", {2, 3}), {3, 3});
+                      }}};
+  return all;
+}
+
+FORNAX_OP_CASES(Layout, cases());
+
+TEST(Layout, IntegersAreCopiedToo) {
+  Graph graph;
+  for (const DType dtype : {DType::i64, DType::u8, DType::bf16}) {
+    const Value y = contiguous(transpose(graph.input(name(dtype), {2, 3}, dtype)));
+    EXPECT_EQ(y.dtype(), dtype);
+    EXPECT_EQ(y.shape(), (Shape{3, 2}));
+  }
+}
+
+}  // namespace
+}  // namespace fornax

@@ -1,0 +1,63 @@
+// Sums and means over any axes, and their gradients.
+#include <fornax/ops/pointwise.h>
+#include <fornax/ops/reduction.h>
+
+#include "tests/kernels/op_case.h"
+
+namespace fornax {
+namespace {
+
+OpCase reduce(const std::string& name, const Shape& shape, const std::vector<int>& axes,
+              bool average = false, ReducedAxes kept = ReducedAxes::drop) {
+  OpCase c;
+  c.name = name;
+  c.inputs = {{.shape = shape}};
+  c.bounds = {.f32 = 5e-6};
+  c.build = [=](std::span<const Value> in) {
+    // Squared, so that the gradient depends on the input.
+    const Value x = square(in[0]);
+    return std::vector{average ? mean(x, axes, kept) : sum(x, axes, kept)};
+  };
+  return c;
+}
+
+std::vector<OpCase> cases() {
+  std::vector<OpCase> all = {
+      reduce("everything", {7, 9, 5}, {}),
+      reduce("scalar", {}, {}),
+      reduce("long_row", {200003}, {}),
+      reduce("last_axis", {5, 300}, {-1}),
+      reduce("last_axes", {6, 20, 30}, {1, 2}),
+      reduce("many_rows", {700, 37}, {1}, true),
+      reduce("first_axis", {300, 75}, {0}),
+      reduce("first_axes", {5, 60, 130}, {0, 1}, true),
+      reduce("one_column", {500, 1}, {0}),
+      reduce("wide_columns", {130, 4100}, {0}),
+      reduce("middle_axis", {4, 33, 6}, {1}),
+      reduce("outer_axes", {4, 33, 6}, {0, 2}, true, ReducedAxes::keep),
+      reduce("kept_axis", {4, 33}, {1}, false, ReducedAxes::keep),
+      reduce("empty_rows", {3, 0}, {1}),
+      reduce("no_rows", {0, 3}, {0}),
+  };
+  all[13].mostly_zeros = all[14].mostly_zeros = true;
+  all[2].dtypes = {DType::f32, DType::bf16};  // the sum is beyond f16
+  all[0].refusals = {
+      {ErrorCode::shape, "axis 2 of \\[3, 4\\]",
+       [](Graph g) {
+         sum(g.input("x", {3, 4}), {2});
+       }},
+      {ErrorCode::shape, "axis -1 is given twice",
+       [](Graph g) {
+         mean(g.input("x", {3, 4}), {1, -1});
+       }},
+      {ErrorCode::dtype, "row_sum.*got u8", [](Graph g) { sum(g.input("x", {3}, DType::u8)); }},
+      {ErrorCode::shape, "\\[2\\] does not broadcast to \\[3, 4\\]", [](Graph g) {
+         sum_to(g.input("x", {3, 4}), {2});
+       }}};
+  return all;
+}
+
+FORNAX_OP_CASES(Reduction, cases());
+
+}  // namespace
+}  // namespace fornax
