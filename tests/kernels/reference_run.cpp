@@ -131,6 +131,31 @@ void ReferenceRun::round_outputs(const NodeData& node) {
   }
 }
 
+StoredValue ReferenceRun::in_own_dtype(int id, const StoredValue& value) const {
+  if (id == kAbsent) return value;
+  const DType dtype = graph_.type_of(id).dtype;
+  if (storage_ != DType::f32 || (dtype != DType::bf16 && dtype != DType::f16)) return value;
+  StoredValue narrow = value;  // same strides and offset within half the bytes
+  narrow.type.dtype = dtype;
+  const std::size_t elements = value.memory->bytes() / sizeof(float);
+  narrow.memory = std::make_shared<GuardedMemory>(static_cast<std::int64_t>(2 * elements));
+  const auto* from = reinterpret_cast<const float*>(value.memory->data());
+  auto* to = reinterpret_cast<std::uint16_t*>(narrow.memory->data());
+  for (std::size_t i = 0; i < elements; ++i)
+    to[i] = dtype == DType::bf16 ? numeric::to_bf16(from[i]) : numeric::to_f16(from[i]);
+  return narrow;
+}
+
+NodeOperands ReferenceRun::in_own_dtypes(const NodeData& node, const NodeOperands& operands) const {
+  NodeOperands shown = operands;
+  for (std::size_t i = 0; i < node.in.size(); ++i)
+    shown.in[i] = in_own_dtype(node.in[i], operands.in[i]);
+  for (std::size_t i = 0; i < node.out.size(); ++i)
+    shown.out[i] = in_own_dtype(node.out[i], operands.out[i]);
+  shown.make_views();
+  return shown;
+}
+
 void ReferenceRun::run(std::size_t nodes, const Visit& visit) {
   for (std::size_t n = 0; n < nodes; ++n) {
     const NodeData& node = graph_.nodes[n];
@@ -152,7 +177,9 @@ void ReferenceRun::run(std::size_t nodes, const Visit& visit) {
       values_[static_cast<std::size_t>(node.out[i])] = operands.out[i];
     }
     round_outputs(node);
-    if (visit) visit(node, operands);
+    if (!visit) continue;
+    NodeOperands shown = in_own_dtypes(node, operands);
+    visit(node, shown);
   }
 }
 

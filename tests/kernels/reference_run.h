@@ -41,6 +41,7 @@ class ReferenceRun {
 
   /// Runs the first `nodes` nodes. A value of dtype bf16 or f16 is rounded to it after its node.
   /// `visit`, if given, sees every node with bytes after it ran.
+  /// Operands of dtype bf16 and f16 are shown as such, not as the f32 that the reference had.
   using Visit = std::function<void(const NodeData&, NodeOperands&)>;
   void run(std::size_t nodes, const Visit& visit = {});
 
@@ -53,6 +54,8 @@ class ReferenceRun {
   bool make_views(const NodeData& node);
   NodeOperands operands_of(const NodeData& node);
   void round_outputs(const NodeData& node);
+  NodeOperands in_own_dtypes(const NodeData& node, const NodeOperands& operands) const;
+  StoredValue in_own_dtype(int value, const StoredValue& stored) const;
 
   const GraphData& graph_;
   DType storage_;
