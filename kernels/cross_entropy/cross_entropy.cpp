@@ -3,7 +3,7 @@
 // Higham 2021).
 #include <fornax/ops/cross_entropy.h>
 
-#include "kernels/cross_entropy/cross_entropy_row.h"
+#include "kernels/cross_entropy/labels.h"
 #include "kernels/numeric/reference_sum.h"
 #include "kernels/op.h"
 
@@ -61,12 +61,6 @@ void infer_correct_count(std::span<const TensorType> in, const Attributes&,
                          std::vector<TensorType>& out) {
   require_labels(in[0], in[1]);
   out.assign(2, TensorType(DType::i32, Shape{}));
-}
-
-void flag_bad_label(StepState& step, std::int64_t row, std::int64_t label) {
-  if (step.bad_index != 0 && step.bad_index <= row + 1) return;
-  step.bad_index = row + 1;
-  step.bad_value = label;
 }
 
 /// in: logits [rows, C], labels [rows]; out: loss [], log_sum_exp [rows], counted [].

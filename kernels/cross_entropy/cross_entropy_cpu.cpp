@@ -1,0 +1,149 @@
+// Cross entropy, its gradient and the count of right arg-maxes on the CPU: threads split rows,
+// the rows' losses are summed by the caller. Bound by bytes: 4 a logit forward, 8 backward.
+#undef HWY_TARGET_INCLUDE
+// clang-format off
+#define HWY_TARGET_INCLUDE "kernels/cross_entropy/cross_entropy_cpu.cpp"
+#include "hwy/foreach_target.h"
+#include "kernels/host/dispatch.h"
+#include "kernels/host/vector.h"
+// clang-format on
+#include "kernels/cross_entropy/cross_entropy_row.h"
+#include "kernels/cross_entropy/labels.h"
+#include "kernels/host/offer.h"
+#include "kernels/host/parallel.h"
+#include "kernels/softmax/row_vector.h"
+
+HWY_BEFORE_NAMESPACE();
+#define FORNAX_NUMERIC_PER_TARGET
+#include "kernels/cross_entropy/cross_entropy_row.h"
+#undef FORNAX_NUMERIC_PER_TARGET
+#include "kernels/numeric/namespace.h"
+
+namespace fornax::cross_entropy::HWY_NAMESPACE {
+namespace num = numeric::HWY_NAMESPACE;
+
+void loss_rows(const kernels::LabelledRows& rows, numeric::SmoothedTarget<float> target,
+               float* log_sum_exp, float* losses, std::int64_t begin, std::int64_t end) {
+  for (std::int64_t row = begin; row < end; ++row) {
+    const float* x = rows.logits + row * rows.classes;
+    const float largest = num::row_maximum(x, rows.classes);
+    log_sum_exp[row] = largest + num::log(num::sum_of_exp(x, largest, nullptr, rows.classes));
+    losses[row] = 0;
+    if (!rows.valid(row)) continue;
+    float mean = 0;
+    if (target.smoothing != 0)
+      mean = num::ordered_sum<num::Vector, num::kLanes>(x, rows.classes) /
+             static_cast<float>(rows.classes);
+    losses[row] = numeric::row_loss(log_sum_exp[row], x[rows.labels[row]], mean, target);
+  }
+}
+
+float sum_of(const float* losses, std::int64_t rows) {
+  return num::ordered_sum<num::Vector, num::kLanes>(losses, rows);
+}
+
+void gradient_row(const float* x, float* dx, std::int64_t classes, std::int64_t label,
+                  const kernels::RowGradient& row) {
+  const float at_label = num::logit_gradient(x[label], row.log_sum_exp, row.on, row.weight);
+  num::map(x, dx, classes, [&](auto logit) HWY_ATTR {
+    using T = decltype(logit);
+    return num::logit_gradient(logit, T(row.log_sum_exp), T(row.off), T(row.weight));
+  });
+  dx[label] = at_label;
+}
+
+/// hits[row] = 1 when the first of the largest logits is the label's.
+void hit_rows(const kernels::LabelledRows& rows, std::int32_t* hits, std::int64_t begin,
+              std::int64_t end) {
+  for (std::int64_t row = begin; row < end; ++row) {
+    hits[row] = 0;
+    if (!rows.valid(row)) continue;
+    const float* x = rows.logits + row * rows.classes;
+    const float largest = num::row_maximum(x, rows.classes);
+    std::int64_t best = 0;
+    while (!(x[best] == largest || (largest != largest && x[best] != x[best]))) ++best;
+    hits[row] = best == rows.labels[row];
+  }
+}
+
+}  // namespace fornax::cross_entropy::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fornax::cross_entropy {
+namespace {
+
+using kernels::KernelArgs;
+using kernels::LabelledRows;
+
+void launch_loss(const KernelArgs& args) {
+  const LabelledRows rows = kernels::labelled_rows(args, 0);
+  const auto target =
+      numeric::smoothed_target<float>(args.attributes->number("label_smoothing"), rows.classes);
+  auto* losses = reinterpret_cast<float*>(args.workspace.data());
+  auto* log_sum_exp = args.out[1].as<float>();
+  host::parallel_for(rows.count, host::rows_of_part(rows.classes), args.threads,
+                     [&](std::int64_t begin, std::int64_t end) {
+                       FORNAX_DISPATCH(loss_rows)(rows, target, log_sum_exp, losses, begin, end);
+                     });
+  const std::int32_t counted = kernels::count_labels(rows, *args.step);
+  *args.out[0].as<float>() =
+      counted == 0 ? 0.0f
+                   : FORNAX_DISPATCH(sum_of)(losses, rows.count) / static_cast<float>(counted);
+  *args.out[2].as<std::int32_t>() = counted;
+}
+
+void launch_gradient(const KernelArgs& args) {
+  const LabelledRows rows = kernels::labelled_rows(args, 1);
+  const auto target =
+      numeric::smoothed_target<float>(args.attributes->number("label_smoothing"), rows.classes);
+  const float weight = *args.in[0].as<float>() / static_cast<float>(*args.in[4].as<std::int32_t>());
+  auto part = [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t row = begin; row < end; ++row) {
+      float* dx = args.out[0].as<float>() + row * rows.classes;
+      if (!rows.valid(row)) {
+        std::fill_n(dx, rows.classes, 0.0f);
+        continue;
+      }
+      const kernels::RowGradient one{args.in[3].as<float>()[row], weight, target.on, target.off};
+      FORNAX_DISPATCH(gradient_row)
+      (rows.logits + row * rows.classes, dx, rows.classes, rows.labels[row], one);
+    }
+  };
+  host::parallel_for(rows.count, host::rows_of_part(rows.classes), args.threads, part);
+}
+
+void launch_correct_count(const KernelArgs& args) {
+  const LabelledRows rows = kernels::labelled_rows(args, 0);
+  auto* hits = reinterpret_cast<std::int32_t*>(args.workspace.data());
+  host::parallel_for(rows.count, host::rows_of_part(rows.classes), args.threads,
+                     [&](std::int64_t begin, std::int64_t end) {
+                       FORNAX_DISPATCH(hit_rows)(rows, hits, begin, end);
+                     });
+  std::int32_t correct = 0;
+  for (std::int64_t row = 0; row < rows.count; ++row) correct += hits[row];
+  *args.out[0].as<std::int32_t>() = correct;
+  *args.out[1].as<std::int32_t>() = kernels::count_labels(rows, *args.step);
+}
+
+kernels::Offer offer_rows(const kernels::Signature& signature, const kernels::DeviceModel&) {
+  return host::offer_f32(signature, "cross_entropy_rows", 4 * signature.in[1].shape.elements());
+}
+kernels::Offer offer_gradient(const kernels::Signature& signature, const kernels::DeviceModel&) {
+  return host::offer_f32(signature, "cross_entropy_gradient_rows");
+}
+
+const kernels::Kernel kKernels[] = {
+    {"cross_entropy", "cross_entropy_rows", offer_rows, nullptr, launch_loss},
+    {"cross_entropy_gradient", "cross_entropy_gradient_rows", offer_gradient, nullptr,
+     launch_gradient},
+    {"correct_count", "correct_count_rows", offer_rows, nullptr, launch_correct_count},
+};
+
+}  // namespace
+}  // namespace fornax::cross_entropy
+
+namespace fornax::kernels {
+std::span<const Kernel> cross_entropy_cpu_kernels() { return cross_entropy::kKernels; }
+}  // namespace fornax::kernels
+#endif

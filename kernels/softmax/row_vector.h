@@ -1,0 +1,47 @@
+// What kernels over rows share, for vectors: the maximum of a row, and softmax_row.h. For kernel
+// files: see kernels/host/dispatch.h; include it after vector.h.
+#if defined(FORNAX_ROW_TOGGLE) == defined(HWY_TARGET_TOGGLE)
+#ifdef FORNAX_ROW_TOGGLE
+#undef FORNAX_ROW_TOGGLE
+#else
+#define FORNAX_ROW_TOGGLE
+#endif
+#include "kernels/host/vector.h"
+#include "kernels/softmax/softmax_row.h"
+
+HWY_BEFORE_NAMESPACE();
+#define FORNAX_NUMERIC_PER_TARGET
+#include "kernels/softmax/softmax_row.h"
+
+namespace fornax::numeric::HWY_NAMESPACE {
+
+/// The maximum of x[0 .. count), count >= 1; NaN when there is one. max() has no order.
+FORNAX_NUMERIC_FN float row_maximum(const float* x, std::int64_t count) {
+  float largest = x[0];
+  std::int64_t i = 0;
+  if (count >= kLanes) {
+    Vector lanes = load(x);
+    for (i = kLanes; i + kLanes <= count; i += kLanes) lanes = max(lanes, load(x + i));
+    alignas(64) float lane[kLanes];
+    store(lanes, lane);
+    for (int j = 0; j < kLanes; ++j) largest = max(largest, lane[j]);
+  }
+  for (; i < count; ++i) largest = max(largest, x[i]);
+  return largest;
+}
+
+/// The sum of e^(x - shift), each e^(x - shift) also stored in `terms` unless that is null.
+FORNAX_NUMERIC_FN float sum_of_exp(const float* x, float shift, float* terms, std::int64_t count) {
+  return ordered_sum<Vector, kLanes>(count, [=](std::int64_t i, auto zero) HWY_ATTR {
+    using T = decltype(zero);
+    const T e = exp(load(x + i, T()) - T(shift));
+    if (terms) store(e, terms + i);
+    return e;
+  });
+}
+
+}  // namespace fornax::numeric::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#undef FORNAX_NUMERIC_PER_TARGET
+#include "kernels/numeric/namespace.h"
+#endif
