@@ -1,4 +1,5 @@
-# headers_test.py COMPILER: every public header compiles alone, without warnings, in include/ only.
+# headers_test.py COMPILER: every public header compiles alone, without warnings, in include/ only,
+# and fornax.h includes them all.
 import concurrent.futures
 import pathlib
 import subprocess
@@ -35,6 +36,10 @@ def main():
     problems = [text for text in said if text]
     if not planted_fault_is_found(compiler):
         problems.append('the planted fault is not found: planted/headers_alone.h')
+    everything = tree.text('include/fornax/fornax.h')
+    for header in headers:
+        if header != 'fornax/fornax.h' and f'#include <{header}>\n' not in everything:
+            problems.append(f'fornax/fornax.h does not include <{header}>')
     if len(headers) < 10:
         problems.append(f'only {len(headers)} headers seen')
     print('\n'.join(problems) or f'{len(headers)} headers compile alone')
