@@ -17,6 +17,7 @@ Plan make_plan(GraphData graph, const kernels::DeviceModel& model, const PlanOpt
   choose_kernels(plan);
   assign_streams(plan, options);
   plan_memory(plan);
+  check_plan(plan);
   return plan;
 }
 
