@@ -44,6 +44,7 @@ void start_grid_on_this_thread(Grid& grid) {
 
 void keep_failure(Grid& grid) {
   abandon_stacks();
+  acquire(&block->done_tag);
   const std::lock_guard lock(grid.mutex);
   if (!grid.failed.exchange(true)) grid.failure = block->failure;
 }
