@@ -68,15 +68,16 @@ void* shared_memory(std::size_t bytes, bool* first, Site site) {
 
 void guard(void* bytes, std::size_t size) { poison(bytes, size); }
 
-// A fence is modelled as ordered with every other fence: right kernels never look wrong, a side
-// without its fence does.
+// A fence is modelled as ordered after every earlier fence of the grid, once its block has read an
+// atomic: right kernels never look wrong, a side without its fence does.
 void fence_device() {
-  acquire(&block->fence_tag);
+  if (block->atomics_seen) acquire(&block->fence_tag);
   release(&block->fence_tag);
 }
 
 void atomic_made(bool wrote, Site site) {
   Thread& me = *block->current;
+  block->atomics_seen = true;
   if (wrote) {
     ++block->progress;
     me.polls = 0;

@@ -104,7 +104,7 @@ struct Block {
   void *scheduler_fake = nullptr, *scheduler_tsan = nullptr;
   char* shared = nullptr;
   std::size_t shared_bytes = 0;
-  bool shared_made = false;
+  bool shared_made = false, atomics_seen = false;
   Site barrier_site{};
   Grid* grid = nullptr;
   std::uint32_t seed = 0, random = 0;

@@ -33,7 +33,7 @@ int choose_set() {
 }
 
 void start_shared_memory() {
-  block->shared_made = false;
+  block->shared_made = block->atomics_seen = false;
 #ifdef SIMT_THREAD
   // A fresh mapping has no history; an edge from block to block would hide races between blocks.
   mmap(block->shared, kSharedBytes, PROT_READ | PROT_WRITE,

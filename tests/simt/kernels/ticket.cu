@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(kThreads) sum_by_ticket_kernel(TicketArguments
   if (fault != TicketFault::no_fence_before) fence_device();
   const unsigned last = static_cast<unsigned>(p.blocks) - 1;
   const unsigned ticket = atomic_add(p.tickets, 1u);
-  if (ticket != last && !(fault == TicketFault::no_ticket && block_index() == 0)) return;
+  if (ticket != last && !(fault == TicketFault::no_ticket && ticket == 0)) return;
   if (fault != TicketFault::no_fence_after) fence_device();
   int total = 0;
   for (int i = 0; i < p.blocks; ++i) total += read(p.partial + i);
