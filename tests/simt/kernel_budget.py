@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
+# The budget of every kernel: registers, spills and static shared memory, as ptxas says.
 """Holds every kernel to its line in kernel_budget: registers, spills, static shared bytes.
 
-Compiles each .cu for sm_80 and sm_90a and reads `ptxas -v`. Fails when a number grew, when a kernel
-spills or has no line, when a line has no kernel. --update rewrites the file. Skips (77) without nvcc.
+Compiles each .cu for sm_80 and sm_90a and reads `ptxas -v`. Fails when a number grew, when a
+kernel spills or has no line, when a line has no kernel. Skips (77) without nvcc.
 """
 import argparse
 import concurrent.futures

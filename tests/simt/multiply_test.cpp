@@ -175,36 +175,45 @@ float slow_step(Type type, const std::vector<double>& a, const std::vector<doubl
   return sum == 0 ? 0.0f : truncate(std::ldexp(exact, largest - kept_bits));
 }
 
-void check_random(Type type, Architecture architecture, float spread) {
+float slow(Type type, const MultiplyOperands& from, int element, Architecture architecture) {
+  const int depth = type == Type::tf32 ? 8 : 16, m = element / 8, n = element % 8;
+  const int step = architecture == Architecture::sm_80 ? depth / 2 : depth;
+  float c = std::bit_cast<float>(from.c[m][n]);
+  for (int k0 = 0; k0 < depth; k0 += step) {
+    std::vector<double> a, b;
+    for (int k = k0; k < k0 + step; ++k) {
+      a.push_back(value_of(type, from.a[m][k]));
+      b.push_back(value_of(type, from.b[k][n]));
+    }
+    c = slow_step(type, a, b, c, architecture == Architecture::sm_80 ? 24 : 25);
+  }
+  return c;
+}
+
+template <class Draw>
+MultiplyOperands draw_operands(Type type, Draw draw) {
   const int depth = type == Type::tf32 ? 8 : 16;
-  std::mt19937 random(static_cast<unsigned>(depth) + static_cast<unsigned>(spread));
+  MultiplyOperands operands{};
+  for (auto& row : operands.a)
+    for (int k = 0; k < depth; ++k) row[k] = pattern(type, draw());
+  for (int k = 0; k < depth; ++k)
+    for (auto& element : operands.b[k]) element = pattern(type, draw());
+  for (auto& row : operands.c)
+    for (auto& element : row) element = bits(draw());
+  return operands;
+}
+
+void check_random(Type type, Architecture architecture, float spread) {
+  std::mt19937 random(static_cast<unsigned>(spread));
   std::normal_distribution<float> normal;
   std::uniform_real_distribution<float> scale(-spread, spread);
   const auto draw = [&] { return normal(random) * std::exp2(scale(random)); };
   for (int round = 0; round < 100; ++round) {
-    MultiplyOperands operands{};
-    for (auto& row : operands.a)
-      for (int k = 0; k < depth; ++k) row[k] = pattern(type, draw());
-    for (int k = 0; k < depth; ++k)
-      for (auto& element : operands.b[k]) element = pattern(type, draw());
-    for (auto& row : operands.c)
-      for (auto& element : row) element = bits(draw());
+    const MultiplyOperands operands = draw_operands(type, draw);
     MultiplyOperands result = operands;
     multiply(type, result, architecture);
-    for (int i = 0; i < 128; ++i) {
-      const int m = i / 8, n = i % 8;
-      float c = std::bit_cast<float>(operands.c[m][n]);
-      const int steps = architecture == Architecture::sm_80 ? 2 : 1;
-      for (int step = 0; step < steps; ++step) {
-        std::vector<double> a, b;
-        for (int k = depth / steps * step; k < depth / steps * (step + 1); ++k) {
-          a.push_back(value_of(type, operands.a[m][k]));
-          b.push_back(value_of(type, operands.b[k][n]));
-        }
-        c = slow_step(type, a, b, c, architecture == Architecture::sm_80 ? 24 : 25);
-      }
-      ASSERT_EQ(result.c[m][n], bits(c)) << "element " << m << ", " << n;
-    }
+    for (int i = 0; i < 128; ++i)
+      ASSERT_EQ(result.c[i / 8][i % 8], bits(slow(type, operands, i, architecture))) << i;
   }
 }
 
