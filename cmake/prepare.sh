@@ -65,6 +65,11 @@ prepare_build() {
   prepare_quietly "$tree/build.log" cmake --build "$tree" -j "$(nproc)" ${1:+--target "$@"}
 }
 
+# prepare_cuda: what FORNAX_CUDA should be here; compiling for a GPU that is not there takes minutes.
+prepare_cuda() {
+  if compgen -G '/dev/nvidia[0-9]*' >/dev/null; then echo AUTO; else echo OFF; fi
+}
+
 # prepare_quietly LOG COMMAND...: runs a command with its output in LOG, shown only when it fails.
 prepare_quietly() {
   local log=$1
