@@ -65,7 +65,7 @@ prepare_build() {
   prepare_quietly "$tree/build.log" cmake --build "$tree" -j "$(nproc)" ${1:+--target "$@"}
 }
 
-# prepare_cuda: what FORNAX_CUDA should be here; compiling for a GPU that is not there takes minutes.
+# prepare_cuda: what FORNAX_CUDA should be here; kernels for an absent GPU take minutes to compile.
 prepare_cuda() {
   if compgen -G '/dev/nvidia[0-9]*' >/dev/null; then echo AUTO; else echo OFF; fi
 }
