@@ -1,5 +1,6 @@
 // Walks over strided tensors: axes merged where memory allows, then rows along the last axis.
 #pragma once
+#include "kernels/numeric/namespace.h"
 #include "kernels/op.h"
 
 namespace fornax::kernels {
@@ -19,12 +20,23 @@ struct StridedWalk {
     return product;
   }
   /// Where row `row` of each operand starts, in elements.
-  void row_offsets(std::int64_t row, std::int64_t (&offset)[count]) const {
+  FORNAX_NUMERIC_FN void row_offsets(std::int64_t row, std::int64_t (&offset)[count]) const {
     for (int i = 0; i < count; ++i) offset[i] = 0;
     for (int axis = rank - 2; axis >= 0; --axis) {
       const std::int64_t at = row % extent[axis];
       row /= extent[axis];
       for (int i = 0; i < count; ++i) offset[i] += at * stride[i][axis];
+    }
+  }
+  /// Where element `index` of each operand lies. Index: std::uint32_t when the elements fit.
+  template <class Index>
+  FORNAX_NUMERIC_FN void element_offsets(Index index, std::int64_t (&offset)[count]) const {
+    for (int i = 0; i < count; ++i) offset[i] = 0;
+    for (int axis = rank - 1; axis >= 0; --axis) {
+      const auto along = static_cast<Index>(extent[axis]);
+      const Index at = index % along;
+      index /= along;
+      for (int i = 0; i < count; ++i) offset[i] += static_cast<std::int64_t>(at) * stride[i][axis];
     }
   }
 };

@@ -1,0 +1,33 @@
+// The exact matrix product of the CUDA backend and what happens to its tiles.
+#pragma once
+#include "kernels/activation/activation_kind.h"
+#include "kernels/device/launch_table.h"
+#include "kernels/op.h"
+
+namespace fornax::kernels {
+
+/// c[m, n] = sum over k of a[m, k] b[n, k]. a_by_k: element (m, k) is a[m lda + k], else
+/// a[k lda + m]; b alike. K is cut into chunks; with one chunk the epilogue follows.
+template <class E>
+struct TileProduct {
+  const E *a, *b;
+  std::int64_t lda, ldb;
+  std::int64_t M, N, K;
+  std::int64_t chunk;        ///< elements of k of one chain; the grid's z counts chunks
+  std::int64_t first_chunk;  ///< of this launch
+  float* partial;            ///< [chunks, M, N]: takes the chains; null: the epilogue runs
+  E* c;                      ///< [M, N]
+  const E* bias;             ///< [N] or null
+  E* before;                 ///< [M, N] or null: takes the value before the activation
+  const E* saved;            ///< [M, N] or null: multiply by the activation's gradient there
+  Activation activation;
+};
+
+enum class TileLayout { forward, dgrad, wgrad };  ///< a and b: both by k; only a; neither
+
+/// Launches it over `chunks` chunks. E is float, bf16 or f16.
+template <class E>
+void exact_product(const device::Queue& queue, TileLayout layout, const TileProduct<E>& product,
+                   std::int64_t chunks);
+
+}  // namespace fornax::kernels

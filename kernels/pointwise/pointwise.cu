@@ -1,0 +1,113 @@
+// Elementwise arithmetic, fill and cast on CUDA. Bound by memory.
+#include "kernels/device/element.cuh"
+#include "kernels/device/launch.cuh"
+#include "kernels/device/plan.h"
+#include "kernels/pointwise/cast.cuh"
+#include "kernels/pointwise/pointwise_walk.h"
+
+namespace fornax::kernels {
+namespace {
+
+using namespace fornax::device;
+
+constexpr int kBlock = 256;
+
+/// Operand k is in[k] by the walk's strides, or the number where in[k] is null.
+template <class E>
+struct PointwiseTask {
+  StridedWalk<3> walk;
+  const E* in[3];
+  E* out;
+  std::int64_t count;
+  float number;
+  Pointwise function;
+};
+
+/// Operands of any strides: one element a thread at a time.
+template <class E, class Index>
+__global__ void pointwise_strided(PointwiseTask<E> t) {
+  for (std::int64_t i = grid_thread(); i < t.count; i += grid_threads()) {
+    std::int64_t offset[3];
+    t.walk.element_offsets(static_cast<Index>(i), offset);
+    float v[3];
+    for (int k = 0; k < 3; ++k) v[k] = t.in[k] ? read_element(t.in[k] + offset[k]) : t.number;
+    write_element(t.out + i, numeric::pointwise(t.function, v[0], v[1], v[2]));
+  }
+}
+
+/// Row-major operands of the output's shape, aligned to four elements: four a thread.
+template <class E>
+__global__ void pointwise_fours(PointwiseTask<E> t) {
+  for (std::int64_t i = 4 * grid_thread(); i < t.count; i += 4 * grid_threads()) {
+    if (i + 4 <= t.count) {
+      Four v[3], y;
+      for (int k = 0; k < 3; ++k) {
+        if (t.in[k])
+          v[k] = read_four(t.in[k] + i);
+        else
+          v[k] = {{t.number, t.number, t.number, t.number}};
+      }
+      for (int j = 0; j < 4; ++j)
+        y.v[j] = numeric::pointwise(t.function, v[0].v[j], v[1].v[j], v[2].v[j]);
+      write_four(t.out + i, y);
+      continue;
+    }
+    for (std::int64_t j = i; j < t.count; ++j) {
+      float v[3];
+      for (int k = 0; k < 3; ++k) v[k] = t.in[k] ? read_element(t.in[k] + j) : t.number;
+      write_element(t.out + j, numeric::pointwise(t.function, v[0], v[1], v[2]));
+    }
+  }
+}
+
+Offer offer_elements(const Signature& s, const DeviceModel&) {
+  if (has_element(s.out[0].dtype)) return {};
+  return {.refusal =
+              "pointwise_fours: f32, bf16 or f16 needed, got " + std::string(name(s.out[0].dtype))};
+}
+
+template <class E>
+void run_pointwise(Pointwise function, const KernelArgs& args) {
+  const PointwiseWalk walk = pointwise_walk(args);
+  PointwiseTask<E> t{};
+  t.walk = walk.axes;
+  t.out = args.out[0].as<E>(), t.count = args.out[0].elements();
+  t.number = static_cast<float>(walk.scalar), t.function = function;
+  bool fours = walk.axes.rank == 1 && aligned_to_four(t.out);
+  for (int k = 0; k < operand_count(function); ++k) {
+    if (k == walk.scalar_operand) continue;
+    t.in[k] = args.in[static_cast<std::size_t>(k)].as<E>();
+    fours = fours && walk.last_stride(k) == 1 && aligned_to_four(t.in[k]);
+  }
+  if (t.count == 0) return;
+  Config config;
+  config.grid = blocks_for(fours ? (t.count + 3) / 4 : t.count, kBlock);
+  config.block = {kBlock, 1, 1};
+  config.name = fours ? "pointwise_fours" : "pointwise_strided";
+  if (fours) return launch(args.queue, pointwise_fours<E>, config, t);
+  if (t.count <= INT32_MAX)
+    return launch(args.queue, pointwise_strided<E, std::uint32_t>, config, t);
+  launch(args.queue, pointwise_strided<E, std::uint64_t>, config, t);
+}
+
+template <int function>
+void launch_pointwise(const KernelArgs& args) {
+  with_element(args.out[0].type->dtype,
+               [&]<class E>(E) { run_pointwise<E>(static_cast<Pointwise>(function), args); });
+}
+
+template <int... i>
+std::span<const Kernel> all_kernels(std::integer_sequence<int, i...>) {
+  static const Kernel kernels[] = {Kernel{kPointwiseNames[i], "pointwise_fours", offer_elements,
+                                          nullptr, launch_pointwise<i>}...,
+                                   fill_cuda_kernel(), cast_cuda_kernel()};
+  return kernels;
+}
+
+}  // namespace
+
+std::span<const Kernel> pointwise_cuda_kernels() {
+  return all_kernels(std::make_integer_sequence<int, kPointwiseCount>());
+}
+
+}  // namespace fornax::kernels
