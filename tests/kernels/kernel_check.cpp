@@ -4,10 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 
 #include "kernels/host/parallel.h"
 #include "tests/kernels/every_isa.h"
+#ifdef FORNAX_SIMT_KERNELS
+#include "kernels/op_table.h"
+#include "runtime/cuda/simt/machine.h"
+#endif
 
 namespace {
 std::atomic<std::int64_t> allocations{0};
@@ -43,6 +48,20 @@ std::int64_t first_difference(const StoredValue& a, const StoredValue& b) {
   return -1;
 }
 
+/// Index of the first element further than tolerance * max |b| from b, or -1.
+std::int64_t first_beyond(const StoredValue& a, const StoredValue& b, double tolerance) {
+  const std::int64_t count = a.type.shape.elements();
+  double largest = 0;
+  for (std::int64_t i = 0; i < count; ++i)
+    largest = std::max(largest, std::abs(element_of(b.data(), b.type.dtype, i)));
+  for (std::int64_t i = 0; i < count; ++i) {
+    const double difference =
+        std::abs(element_of(a.data(), a.type.dtype, i) - element_of(b.data(), b.type.dtype, i));
+    if (!(difference <= tolerance * largest)) return i;
+  }
+  return -1;
+}
+
 struct Trial {
   const Kernel& kernel;
   const NodeData& node;
@@ -51,6 +70,8 @@ struct Trial {
   int threads;
   const Alias* in_place;  ///< or null
   std::string label;
+  device::Queue queue = {};
+  double tolerance = 0;  ///< 0: the same bits; else relative to the output's largest magnitude
 };
 
 /// The reference's inputs, with outputs of their own; in place where the trial says so.
@@ -80,14 +101,20 @@ void run_trial(const Trial& trial, const NodeOperands& reference, const kernels:
   args.bound = trial.bound.get();
   args.step = &own_step;
   args.threads = trial.threads;
+  args.queue = trial.queue;
   const std::int64_t before = allocation_count();
   trial.kernel.launch(args);
-  EXPECT_EQ(allocation_count(), before) << trial.label << " allocates in launch";
+  if (!trial.queue.table) {
+    EXPECT_EQ(allocation_count(), before) << trial.label << " allocates in launch";
+  }
   EXPECT_TRUE(workspace.intact()) << trial.label << " writes past its workspace";
   for (std::size_t i = 0; i < operands.out.size(); ++i) {
     if (!operands.out[i].memory) continue;
     EXPECT_TRUE(operands.out[i].memory->intact()) << trial.label << " writes past output " << i;
-    const std::int64_t at = first_difference(operands.out[i], reference.out[i]);
+    const bool exact = trial.tolerance == 0 || !is_floating(operands.out[i].type.dtype);
+    const std::int64_t at = exact
+                                ? first_difference(operands.out[i], reference.out[i])
+                                : first_beyond(operands.out[i], reference.out[i], trial.tolerance);
     if (at < 0) continue;
     ADD_FAILURE() << trial.label << ": output " << i << " element " << at << " is "
                   << element_of(operands.out[i].data(), operands.out[i].type.dtype, at)
@@ -96,54 +123,104 @@ void run_trial(const Trial& trial, const NodeOperands& reference, const kernels:
   }
 }
 
+/// A node's signature, whose spans point into it.
+struct NodeSignature {
+  std::vector<kernels::TensorType> in, out;
+  kernels::AliasList aliases;
+  std::vector<const Alias*> places = {nullptr};  ///< apart, and in place where the op allows
+  const NodeData& node;
+
+  NodeSignature(const NodeData& node_, const NodeOperands& operands) : node(node_) {
+    for (const StoredValue& value : operands.in) in.push_back(value.type);
+    for (const StoredValue& value : operands.out) out.push_back(value.type);
+    if (node.op->aliases) node.op->aliases(signature(), aliases);
+    for (const Alias& alias : aliases)
+      if (alias.kind == Alias::Kind::may_overwrite) places.push_back(&alias);
+  }
+  kernels::Signature signature() const { return {in, out, node.attributes}; }
+};
+
+/// True when the kernel accepted and ran.
+bool try_cpu_kernel(const Kernel& kernel, const NodeSignature& types, const NodeOperands& reference,
+                    const kernels::StepState& step, std::string& refusals) {
+  bool ran = false;
+  for (const int threads : {1, 2, 3}) {
+    kernels::DeviceModel model;
+    model.threads = threads;
+    const kernels::Offer offer = kernel.offer(types.signature(), model);
+    if (!offer.refusal.empty()) {
+      refusals += offer.refusal + "; ";
+      return false;
+    }
+    const auto bound = kernel.bind ? kernel.bind(types.signature(), offer, model) : nullptr;
+    for (const host::Isa isa : available_isas())
+      for (const Alias* place : types.places) {
+        host::use_isa(isa);
+        const std::string label = std::string(kernel.name) + " (" + host::name(isa) + ", " +
+                                  std::to_string(threads) + " threads" +
+                                  (place ? ", in place)" : ")");
+        run_trial({kernel, types.node, offer, bound, threads, place, label}, reference,
+                  types.aliases, step);
+        if (testing::Test::HasFailure()) return true;
+        ran = true;
+      }
+  }
+  return ran;
+}
+
 }  // namespace
 
 KernelCheckResult check_cpu_kernels(const NodeData& node, NodeOperands& reference,
                                     const kernels::StepState& step) {
   KernelCheckResult result;
-  std::vector<kernels::TensorType> in, out;
-  for (const StoredValue& value : reference.in) in.push_back(value.type);
-  for (const StoredValue& value : reference.out) out.push_back(value.type);
-  const kernels::Signature signature{in, out, node.attributes};
-  kernels::AliasList aliases;
-  if (node.op->aliases) node.op->aliases(signature, aliases);
-  std::vector<const Alias*> places = {nullptr};
-  for (const Alias& alias : aliases)
-    if (alias.kind == Alias::Kind::may_overwrite) places.push_back(&alias);
+  const NodeSignature types(node, reference);
   const IsaRestorer restore;
   host::parallel_for(3, 1, 3, [](std::int64_t, std::int64_t) {});  // grows the pool
   for (const Kernel* kernel : kernels::find_kernels(node.op->name, kernels::Backend::cpu)) {
     ++result.offered;
-    bool ran = false;
-    for (const int threads : {1, 2, 3}) {
-      kernels::DeviceModel model;
-      model.threads = threads;
-      const kernels::Offer offer = kernel->offer(signature, model);
-      if (!offer.refusal.empty()) {
-        if (threads == 1) result.refusals += offer.refusal + "; ";
-        continue;
-      }
-      auto bound = kernel->bind ? kernel->bind(signature, offer, model) : nullptr;
-      for (const host::Isa isa : available_isas())
-        for (const Alias* place : places) {
-          host::use_isa(isa);
-          const Trial trial{*kernel,
-                            node,
-                            offer,
-                            bound,
-                            threads,
-                            place,
-                            std::string(kernel->name) + " (" + host::name(isa) + ", " +
-                                std::to_string(threads) + " threads" +
-                                (place ? ", in place)" : ")")};
-          run_trial(trial, reference, aliases, step);
-          if (testing::Test::HasFailure()) return result;
-          ran = true;
-        }
-    }
-    result.ran += ran;
+    result.ran += try_cpu_kernel(*kernel, types, reference, step, result.refusals);
+    if (testing::Test::HasFailure()) break;
   }
   return result;
 }
+
+#ifdef FORNAX_SIMT_KERNELS
+KernelCheckResult check_cuda_kernels(const NodeData& node, NodeOperands& reference,
+                                     const kernels::StepState& step, double tolerance) {
+  static const bool registered = [] {
+    for (const auto& family : kernels::cuda_kernels_table()) kernels::register_cuda_kernels(family);
+    return true;
+  }();
+  (void)registered;
+  KernelCheckResult result;
+  const NodeSignature types(node, reference);
+  const kernels::DeviceModel model = kernels::DeviceModel::h100();
+  const device::Queue queue{nullptr, &simt::launch_table(), nullptr};
+  for (const Kernel* kernel : kernels::find_kernels(node.op->name, kernels::Backend::cuda)) {
+    ++result.offered;
+    const kernels::Offer offer = kernel->offer(types.signature(), model);
+    if (!offer.refusal.empty()) {
+      result.refusals += offer.refusal + "; ";
+      continue;
+    }
+    const auto bound = kernel->bind ? kernel->bind(types.signature(), offer, model) : nullptr;
+    int order = 0;
+    for (const Alias* place : types.places) {
+      simt::options().seed = static_cast<std::uint32_t>(order++);  // of warps and blocks
+      const std::string label = std::string(kernel->name) + (place ? " (in place)" : "");
+      run_trial({*kernel, node, offer, bound, order, place, label, queue, tolerance}, reference,
+                types.aliases, step);
+      if (testing::Test::HasFailure()) return result;
+    }
+    ++result.ran;
+  }
+  return result;
+}
+#else
+KernelCheckResult check_cuda_kernels(const NodeData&, NodeOperands&, const kernels::StepState&,
+                                     double) {
+  return {};
+}
+#endif
 
 }  // namespace fornax

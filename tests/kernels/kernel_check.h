@@ -16,6 +16,12 @@ struct KernelCheckResult {
 KernelCheckResult check_cpu_kernels(const NodeData& node, NodeOperands& reference,
                                     const kernels::StepState& step);
 
+/// CUDA kernels on the simt machine, which also checks them for races and bounds in a sanitizer
+/// build; does nothing where the machine is not built. tolerance 0: the same bits; else relative to
+/// the largest magnitude of an output.
+KernelCheckResult check_cuda_kernels(const NodeData& node, NodeOperands& reference,
+                                     const kernels::StepState& step, double tolerance);
+
 /// Heap allocations of this process by operator new so far.
 std::int64_t allocation_count();
 

@@ -163,11 +163,15 @@ void check_bits(const OpCase& op_case) {
     if (specials && !op_case.specials) continue;
     const Built built = build(op_case, DType::f32, specials);
     ReferenceRun run = reference_run(built, DType::f32);
-    std::map<std::string_view, KernelCheckResult> results;
-    run.run(all_nodes(built), [&](const NodeData& node, NodeOperands& operands) {
-      const KernelCheckResult one = check_cpu_kernels(node, operands, run.step);
-      KernelCheckResult& total = results[node.op->name];
+    std::map<std::string, KernelCheckResult> results;
+    const auto count = [&](const std::string& key, const KernelCheckResult& one) {
+      KernelCheckResult& total = results[key];
       total.offered = one.offered, total.ran += one.ran, total.refusals += one.refusals;
+    };
+    run.run(all_nodes(built), [&](const NodeData& node, NodeOperands& operands) {
+      const std::string op(node.op->name);
+      count(op + " on the CPU", check_cpu_kernels(node, operands, run.step));
+      count(op + " on CUDA", check_cuda_kernels(node, operands, run.step, 0));
     });
     if (testing::Test::HasFailure()) return;
     for (const auto& [op, result] : results)
@@ -181,10 +185,13 @@ void check_accuracy(const OpCase& op_case) {
   for (const DType dtype : op_case.dtypes) {
     const Built built = build(op_case, dtype, false);
     ReferenceRun run = reference_run(built, DType::f32), exact = reference_run(built, DType::f64);
-    run.run(all_nodes(built)), exact.run(all_nodes(built));
     const double bound = dtype == DType::f32    ? op_case.bounds.f32
                          : dtype == DType::bf16 ? op_case.bounds.bf16
                                                 : op_case.bounds.f16;
+    exact.run(all_nodes(built));
+    run.run(all_nodes(built), [&](const NodeData& node, NodeOperands& operands) {
+      if (dtype != DType::f32) check_cuda_kernels(node, operands, run.step, bound);
+    });
     for (const int id : built.results()) {
       const auto got = run.elements(id), wanted = exact.elements(id);
       const double scale = std::max(max_magnitude(wanted), 1e-30);
