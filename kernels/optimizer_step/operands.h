@@ -8,8 +8,11 @@ struct OptimizerOperands {
   std::size_t tensors, moments;  ///< moments of each: 0, 1 or 2
 
   std::size_t gradient(std::size_t i) const { return tensors + i; }
-  /// Input of moment `which` of tensor i; as an output it is less by `tensors`.
+  /// Input and output that hold moment `which` of tensor i.
   std::size_t moment(std::size_t which, std::size_t i) const { return (2 + which) * tensors + i; }
+  std::size_t new_moment(std::size_t which, std::size_t i) const {
+    return (1 + which) * tensors + i;
+  }
   std::size_t scale() const { return (2 + moments) * tensors; }
 };
 

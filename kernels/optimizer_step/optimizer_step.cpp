@@ -3,8 +3,7 @@
 #include <fornax/ops/optimizer_step.h>
 
 #include "kernels/numeric/reference_sum.h"
-#include "kernels/optimizer_step/operands.h"
-#include "kernels/optimizer_step/update_rule.h"
+#include "kernels/optimizer_step/rates.h"
 
 namespace fornax::kernels {
 namespace {
@@ -53,30 +52,15 @@ void aliases_of_update(const Signature& signature, AliasList& aliases) {
   for (std::size_t i = 0; i < operands.tensors; ++i) state(i, i);
   for (std::size_t m = 0; m < operands.moments; ++m)
     for (std::size_t i = 0; i < operands.tensors; ++i)
-      state(operands.moment(m, i) - operands.tensors, operands.moment(m, i));
-}
-
-/// The rate of one tensor; f32 rounds the product once.
-template <class T>
-T learning_rate_of(const KernelArgs& args, std::size_t tensor) {
-  const auto slot = static_cast<std::size_t>(args.attributes->integer("learning_rate_slot"));
-  return static_cast<T>(args.step->scalars[slot]) *
-         static_cast<T>(args.attributes->numbers("learning_rate_scale")[tensor]);
-}
-template <class T>
-T scale_of(const KernelArgs& args) {
-  return args.in.back().present() ? *args.in.back().as<T>() : T(1);
+      state(operands.new_moment(m, i), operands.moment(m, i));
 }
 
 template <class T>
 void reference_sgd(const KernelArgs& args) {
   const auto operands = optimizer_operands(*args.attributes);
-  const auto& decays = args.attributes->numbers("weight_decay");
   for (std::size_t i = 0; i < operands.tensors; ++i) {
-    const numeric::SgdRates<T> rates{learning_rate_of<T>(args, i), static_cast<T>(decays[i]),
-                                     static_cast<T>(args.attributes->number("momentum")),
-                                     scale_of<T>(args), args.attributes->integer("nesterov") != 0};
-    const auto* g = args.in[operands.gradient(i)].as<T>();
+    const auto rates = sgd_rates_of<T>(args, i);
+    const T* g = args.in[operands.gradient(i)].as<T>();
     for (std::int64_t e = 0; e < args.in[i].elements(); ++e) {
       T p = args.in[i].as<T>()[e];
       if (operands.moments == 0) {
@@ -84,7 +68,7 @@ void reference_sgd(const KernelArgs& args) {
       } else {
         T m = args.in[operands.moment(0, i)].as<T>()[e];
         numeric::sgd_momentum_update(rates, p, g[e], m);
-        args.out[operands.moment(0, i) - operands.tensors].as<T>()[e] = m;
+        args.out[operands.new_moment(0, i)].as<T>()[e] = m;
       }
       args.out[i].as<T>()[e] = p;
     }
@@ -94,22 +78,16 @@ void reference_sgd(const KernelArgs& args) {
 template <class T>
 void reference_adamw(const KernelArgs& args) {
   const auto operands = optimizer_operands(*args.attributes);
-  const numeric::AdamWConstants constants{args.attributes->number("beta1"),
-                                          args.attributes->number("beta2"),
-                                          args.attributes->number("epsilon")};
-  const auto& decays = args.attributes->numbers("weight_decay");
   for (std::size_t i = 0; i < operands.tensors; ++i) {
-    const auto rates =
-        numeric::adamw_rates<T>(constants, learning_rate_of<T>(args, i), static_cast<T>(decays[i]),
-                                args.step->step, scale_of<T>(args));
-    const std::size_t first = operands.moment(0, i), second = operands.moment(1, i);
-    const auto* g = args.in[operands.gradient(i)].as<T>();
+    const auto rates = adamw_rates_of<T>(args, i);
+    const T* g = args.in[operands.gradient(i)].as<T>();
     for (std::int64_t e = 0; e < args.in[i].elements(); ++e) {
-      T p = args.in[i].as<T>()[e], m = args.in[first].as<T>()[e], v = args.in[second].as<T>()[e];
+      T p = args.in[i].as<T>()[e], m = args.in[operands.moment(0, i)].as<T>()[e],
+        v = args.in[operands.moment(1, i)].as<T>()[e];
       numeric::adamw_update(rates, p, g[e], m, v);
       args.out[i].as<T>()[e] = p;
-      args.out[first - operands.tensors].as<T>()[e] = m;
-      args.out[second - operands.tensors].as<T>()[e] = v;
+      args.out[operands.new_moment(0, i)].as<T>()[e] = m;
+      args.out[operands.new_moment(1, i)].as<T>()[e] = v;
     }
   }
 }

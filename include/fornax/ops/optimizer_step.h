@@ -9,9 +9,9 @@ namespace fornax {
 
 /// Parameters with settings of their own; what is absent is taken from the options.
 struct ParameterGroup {
-  std::vector<Value> parameters;
-  std::optional<double> weight_decay;
-  std::optional<double> learning_rate_scale;  ///< multiplies the learning rate; else 1
+  std::vector<Value> parameters = {};
+  std::optional<double> weight_decay = {};
+  std::optional<double> learning_rate_scale = {};  ///< multiplies the learning rate; else 1
 };
 
 struct SgdOptions {

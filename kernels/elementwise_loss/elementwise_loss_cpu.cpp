@@ -1,0 +1,121 @@
+// Elementwise losses on the CPU: threads share the chunks of the ordered sum, and elements
+// backward. Bound by bytes: 8 an element forward, 12 backward.
+#undef HWY_TARGET_INCLUDE
+// clang-format off
+#define HWY_TARGET_INCLUDE "kernels/elementwise_loss/elementwise_loss_cpu.cpp"
+#include "hwy/foreach_target.h"
+#include "kernels/host/dispatch.h"
+#include "kernels/host/vector.h"
+// clang-format on
+#include "kernels/elementwise_loss/loss_element.h"
+#include "kernels/host/offer.h"
+#include "kernels/host/parallel.h"
+
+HWY_BEFORE_NAMESPACE();
+#define FORNAX_NUMERIC_PER_TARGET
+#include "kernels/elementwise_loss/loss_element.h"
+#undef FORNAX_NUMERIC_PER_TARGET
+#include "kernels/numeric/namespace.h"
+
+namespace fornax::elementwise_loss::HWY_NAMESPACE {
+namespace num = numeric::HWY_NAMESPACE;
+
+float squared_chunk(const float* x, const float* target, std::int64_t begin, std::int64_t end) {
+  return num::ordered_chunk<num::Vector, num::kLanes>(
+      begin, end, [=](std::int64_t i, auto zero) HWY_ATTR {
+        return num::squared_error(num::load(x + i, zero), num::load(target + i, zero));
+      });
+}
+float logistic_chunk(const float* x, const float* target, std::int64_t begin, std::int64_t end) {
+  return num::ordered_chunk<num::Vector, num::kLanes>(
+      begin, end, [=](std::int64_t i, auto zero) HWY_ATTR {
+        return num::logistic_loss(num::load(x + i, zero), num::load(target + i, zero));
+      });
+}
+
+void squared_gradient(const float* x, const float* target, float* dx, std::int64_t count,
+                      float weight) {
+  std::int64_t i = 0;
+  for (; i + num::kLanes <= count; i += num::kLanes)
+    num::store(
+        num::squared_error_gradient(num::load(x + i), num::load(target + i), num::Vector(weight)),
+        dx + i);
+  for (; i < count; ++i) dx[i] = num::squared_error_gradient(x[i], target[i], weight);
+}
+void logistic_gradient(const float* x, const float* target, float* dx, std::int64_t count,
+                       float weight) {
+  std::int64_t i = 0;
+  for (; i + num::kLanes <= count; i += num::kLanes)
+    num::store(
+        num::logistic_loss_gradient(num::load(x + i), num::load(target + i), num::Vector(weight)),
+        dx + i);
+  for (; i < count; ++i) dx[i] = num::logistic_loss_gradient(x[i], target[i], weight);
+}
+
+}  // namespace fornax::elementwise_loss::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fornax::elementwise_loss {
+namespace {
+
+using kernels::KernelArgs;
+
+std::int64_t chunks_of(std::int64_t elements) {
+  return (elements + numeric::kSumChunk - 1) / numeric::kSumChunk;
+}
+
+auto* squared_form() { return &FORNAX_DISPATCH(squared_chunk); }
+auto* logistic_form() { return &FORNAX_DISPATCH(logistic_chunk); }
+auto* squared_gradient_form() { return &FORNAX_DISPATCH(squared_gradient); }
+auto* logistic_gradient_form() { return &FORNAX_DISPATCH(logistic_gradient); }
+
+template <auto chunk_form>
+void launch_loss(const KernelArgs& args) {
+  const std::int64_t count = args.in[0].elements(), chunks = chunks_of(count);
+  auto* sums = reinterpret_cast<float*>(args.workspace.data());
+  host::parallel_for(chunks, 1, args.threads, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t k = first; k < last; ++k) {
+      const std::int64_t begin = k * numeric::kSumChunk;
+      sums[k] = chunk_form()(args.in[0].as<float>(), args.in[1].as<float>(), begin,
+                             std::min(count, begin + numeric::kSumChunk));
+    }
+  });
+  *args.out[0].as<float>() =
+      count == 0 ? 0.0f : numeric::ordered_sum_of_chunks(sums, chunks) / static_cast<float>(count);
+}
+
+template <auto gradient_form, int factor>
+void launch_gradient(const KernelArgs& args) {
+  const std::int64_t count = args.in[1].elements();
+  const float weight =
+      static_cast<float>(factor) * *args.in[0].as<float>() / static_cast<float>(count);
+  host::parallel_for(
+      count, host::kElementsOfPart, args.threads, [&](std::int64_t begin, std::int64_t end) {
+        gradient_form()(args.in[1].as<float>() + begin, args.in[2].as<float>() + begin,
+                        args.out[0].as<float>() + begin, end - begin, weight);
+      });
+}
+
+kernels::Offer offer(const kernels::Signature& signature, const kernels::DeviceModel&) {
+  return host::offer_f32(signature, "elementwise_loss",
+                         4 * chunks_of(signature.in[0].shape.elements()));
+}
+
+const kernels::Kernel kKernels[] = {
+    {"mean_squared_error", "mean_squared_error_chunks", offer, nullptr, launch_loss<squared_form>},
+    {"binary_cross_entropy", "binary_cross_entropy_chunks", offer, nullptr,
+     launch_loss<logistic_form>},
+    {"mean_squared_error_gradient", "mean_squared_error_gradient_elements", offer, nullptr,
+     launch_gradient<squared_gradient_form, 2>},
+    {"binary_cross_entropy_gradient", "binary_cross_entropy_gradient_elements", offer, nullptr,
+     launch_gradient<logistic_gradient_form, 1>},
+};
+
+}  // namespace
+}  // namespace fornax::elementwise_loss
+
+namespace fornax::kernels {
+std::span<const Kernel> elementwise_loss_cpu_kernels() { return elementwise_loss::kKernels; }
+}  // namespace fornax::kernels
+#endif

@@ -1,0 +1,275 @@
+// Batch norm on the CPU: neighbouring channels lie in the lanes, threads split chunks of 128
+// rows, whose sums are added in order. Bound by bytes: 16 an element in training, 8 else.
+#undef HWY_TARGET_INCLUDE
+// clang-format off
+#define HWY_TARGET_INCLUDE "kernels/normalization/normalization_cpu.cpp"
+#include "hwy/foreach_target.h"
+#include "kernels/host/dispatch.h"
+#include "kernels/host/vector.h"
+// clang-format on
+#include "kernels/host/offer.h"
+#include "kernels/host/parallel.h"
+#include "kernels/normalization/batch_norm_element.h"
+#include "kernels/reduction/column_sum.h"
+
+#ifndef FORNAX_BATCH_NORM_OPERANDS
+#define FORNAX_BATCH_NORM_OPERANDS
+namespace fornax::normalization {
+/// [rows, channels] operands and vectors of channels; what a kernel does not use is null.
+struct BatchNorm {
+  std::int64_t rows, channels;
+  const float *x, *dy, *mean, *shift, *mean_shift, *mean_scale;
+  float *inverse, *slope, *out;
+};
+}  // namespace fornax::normalization
+#endif
+
+HWY_BEFORE_NAMESPACE();
+#define FORNAX_NUMERIC_PER_TARGET
+#include "kernels/normalization/batch_norm_element.h"
+#undef FORNAX_NUMERIC_PER_TARGET
+#include "kernels/numeric/namespace.h"
+
+namespace fornax::normalization::HWY_NAMESPACE {
+namespace num = numeric::HWY_NAMESPACE;
+
+/// Calls body(c, T()) for channels c, a vector of them at a time, then one by one.
+template <class Body>
+FORNAX_NUMERIC_FN void for_channels(std::int64_t channels, const Body& body) {
+  std::int64_t c = 0;
+  for (; c + num::kLanes <= channels; c += num::kLanes) body(c, num::Vector());
+  for (; c < channels; ++c) body(c, float());
+}
+
+/// out[c] = the chain of term(element, c, T()) over the rows [begin, end).
+template <class Term>
+FORNAX_NUMERIC_FN void chain(std::int64_t begin, std::int64_t end, std::int64_t channels,
+                             float* out, const Term& term) {
+  constexpr int kWidth = 4;
+  std::int64_t first = 0;
+  for (; first + kWidth * num::kLanes <= channels; first += kWidth * num::kLanes) {
+    num::Vector sum[kWidth];
+    for (auto& one : sum) one = num::Vector(-0.0f);
+    for (std::int64_t row = begin; row < end; ++row)
+      for (int w = 0; w < kWidth; ++w) {
+        const std::int64_t c = first + w * num::kLanes;
+        sum[w] = sum[w] + term(row * channels + c, c, num::Vector());
+      }
+    for (int w = 0; w < kWidth; ++w) num::store(sum[w], out + first + w * num::kLanes);
+  }
+  for_channels(channels - first, [&](std::int64_t offset, auto zero) HWY_ATTR {
+    using T = decltype(zero);
+    const std::int64_t c = first + offset;
+    T sum = T(-0.0f);
+    for (std::int64_t row = begin; row < end; ++row) sum = sum + term(row * channels + c, c, T());
+    num::store(sum, out + c);
+  });
+}
+
+void sum_chunk(const float* x, std::int64_t channels, std::int64_t begin, std::int64_t end,
+               float* out) {
+  chain(begin, end, channels, out,
+        [=](std::int64_t i, std::int64_t, auto zero) HWY_ATTR { return num::load(x + i, zero); });
+}
+
+void deviation_chunk(const BatchNorm& b, std::int64_t begin, std::int64_t end, float* out) {
+  chain(begin, end, b.channels, out, [&](std::int64_t i, std::int64_t c, auto zero) HWY_ATTR {
+    return num::squared_deviation(num::load(b.x + i, zero), num::load(b.mean + c, zero));
+  });
+}
+
+void scale_gradient_chunk(const BatchNorm& b, std::int64_t begin, std::int64_t end, float* out) {
+  chain(begin, end, b.channels, out, [&](std::int64_t i, std::int64_t c, auto zero) HWY_ATTR {
+    return num::scale_gradient_term(num::load(b.dy + i, zero), num::load(b.x + i, zero),
+                                    num::load(b.mean + c, zero), num::load(b.inverse + c, zero));
+  });
+}
+
+/// out[c] = the chunk sums added in order, divided by `divisor`.
+void add_chunks(const float* sums, std::int64_t chunks, std::int64_t channels, float divisor,
+                float* out) {
+  for_channels(channels, [&](std::int64_t c, auto zero) HWY_ATTR {
+    using T = decltype(zero);
+    T total = T(-0.0f);
+    for (std::int64_t k = 0; k < chunks; ++k)
+      total = total + num::load(sums + k * channels + c, T());
+    num::store(total / T(divisor), out + c);
+  });
+}
+
+void move_running(const float* running, const float* batch, float* moved, float momentum,
+                  std::int64_t channels) {
+  for_channels(channels, [&](std::int64_t c, auto zero) HWY_ATTR {
+    using T = decltype(zero);
+    num::store(
+        num::move_running(num::load(running + c, T()), num::load(batch + c, T()), T(momentum)),
+        moved + c);
+  });
+}
+
+void slopes(const float* variance, const float* scale, float epsilon, float* inverse, float* slope,
+            std::int64_t channels) {
+  for_channels(channels, [&](std::int64_t c, auto zero) HWY_ATTR {
+    using T = decltype(zero);
+    const T one = num::inverse_deviation(num::load(variance + c, T()), T(epsilon));
+    num::store(one, inverse + c);
+    num::store(one * num::load(scale + c, T()), slope + c);
+  });
+}
+
+void normalize_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
+  for (std::int64_t row = begin; row < end; ++row)
+    for_channels(b.channels, [&](std::int64_t c, auto zero) HWY_ATTR {
+      const std::int64_t i = row * b.channels + c;
+      num::store(num::batch_norm(num::load(b.x + i, zero), num::load(b.mean + c, zero),
+                                 num::load(b.slope + c, zero), num::load(b.shift + c, zero)),
+                 b.out + i);
+    });
+}
+
+void gradient_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
+  for (std::int64_t row = begin; row < end; ++row)
+    for_channels(b.channels, [&](std::int64_t c, auto zero) HWY_ATTR {
+      const std::int64_t i = row * b.channels + c;
+      const auto at = [&](const float* of) HWY_ATTR { return num::load(of + c, zero); };
+      num::store(
+          num::batch_norm_gradient(num::load(b.dy + i, zero), num::load(b.x + i, zero), at(b.mean),
+                                   at(b.inverse), at(b.slope), at(b.mean_shift), at(b.mean_scale)),
+          b.out + i);
+    });
+}
+
+}  // namespace fornax::normalization::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fornax::normalization {
+namespace {
+
+using kernels::kColumnSumChunk;
+using kernels::KernelArgs;
+
+std::int64_t chunks_of(std::int64_t rows) { return (rows + kColumnSumChunk - 1) / kColumnSumChunk; }
+
+/// Workspace: kVectors vectors of channels, then one of chunk sums for every chunk.
+constexpr std::int64_t kVectors = 4;
+float* workspace_vector(const KernelArgs& args, std::int64_t channels, std::int64_t which) {
+  return reinterpret_cast<float*>(args.workspace.data()) + which * channels;
+}
+
+/// out = column sums, over chunks shared by threads, divided by `divisor`.
+template <class Chunk>
+void column_sums(const KernelArgs& args, const BatchNorm& b, float divisor, float* out,
+                 const Chunk& chunk) {
+  float* sums = workspace_vector(args, b.channels, kVectors);
+  const std::int64_t chunks = chunks_of(b.rows);
+  const std::int64_t grain = host::rows_of_part(kColumnSumChunk * b.channels);
+  host::parallel_for(chunks, grain, args.threads, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t k = first; k < last; ++k)
+      chunk(k * kColumnSumChunk, std::min(b.rows, (k + 1) * kColumnSumChunk),
+            sums + k * b.channels);
+  });
+  FORNAX_DISPATCH(add_chunks)(sums, chunks, b.channels, divisor, out);
+}
+
+template <class Rows>
+void for_rows(const KernelArgs& args, const BatchNorm& b, Rows&& rows) {
+  host::parallel_for(b.rows, host::rows_of_part(b.channels), args.threads, rows);
+}
+
+BatchNorm batch_norm_of(const KernelArgs& args, std::size_t x) {
+  BatchNorm b{};
+  b.channels = args.in[x].shape()[-1], b.rows = args.in[x].elements() / b.channels;
+  b.x = args.in[x].as<float>();
+  b.out = args.out[0].as<float>();
+  b.inverse = workspace_vector(args, b.channels, 0);
+  b.slope = workspace_vector(args, b.channels, 1);
+  return b;
+}
+
+void normalize(const KernelArgs& args, BatchNorm& b, const float* variance) {
+  const auto epsilon = static_cast<float>(args.attributes->number("epsilon"));
+  FORNAX_DISPATCH(slopes)
+  (variance, args.in[1].as<float>(), epsilon, b.inverse, b.slope, b.channels);
+  b.shift = args.in[2].as<float>();
+  for_rows(args, b, [&](std::int64_t begin, std::int64_t end) {
+    FORNAX_DISPATCH(normalize_rows)(b, begin, end);
+  });
+}
+
+void launch_train(const KernelArgs& args) {
+  BatchNorm b = batch_norm_of(args, 0);
+  float *mean = args.out[3].as<float>(), *variance = args.out[4].as<float>();
+  float* unbiased = workspace_vector(args, b.channels, 2);
+  const auto count = static_cast<float>(b.rows), count_less_1 = static_cast<float>(b.rows - 1);
+  const auto momentum = static_cast<float>(args.attributes->number("momentum"));
+  column_sums(args, b, count, mean, [&](std::int64_t begin, std::int64_t end, float* sums) {
+    FORNAX_DISPATCH(sum_chunk)(b.x, b.channels, begin, end, sums);
+  });
+  b.mean = mean;
+  column_sums(args, b, count, variance, [&](std::int64_t begin, std::int64_t end, float* sums) {
+    FORNAX_DISPATCH(deviation_chunk)(b, begin, end, sums);
+  });
+  FORNAX_DISPATCH(add_chunks)
+  (workspace_vector(args, b.channels, kVectors), chunks_of(b.rows), b.channels, count_less_1,
+   unbiased);
+  FORNAX_DISPATCH(move_running)
+  (args.in[3].as<float>(), mean, args.out[1].as<float>(), momentum, b.channels);
+  FORNAX_DISPATCH(move_running)
+  (args.in[4].as<float>(), unbiased, args.out[2].as<float>(), momentum, b.channels);
+  normalize(args, b, variance);
+}
+
+void launch_evaluate(const KernelArgs& args) {
+  BatchNorm b = batch_norm_of(args, 0);
+  b.mean = args.in[3].as<float>();
+  normalize(args, b, args.in[4].as<float>());
+}
+
+void launch_gradient(const KernelArgs& args) {
+  BatchNorm b = batch_norm_of(args, 1);
+  const bool batch = args.attributes->integer("batch_statistics") != 0;
+  const auto epsilon = static_cast<float>(args.attributes->number("epsilon"));
+  float *d_scale = args.out[1].as<float>(), *d_shift = args.out[2].as<float>();
+  b.dy = args.in[0].as<float>(), b.mean = args.in[3].as<float>();
+  FORNAX_DISPATCH(slopes)
+  (args.in[4].as<float>(), args.in[2].as<float>(), epsilon, b.inverse, b.slope, b.channels);
+  column_sums(args, b, 1, d_shift, [&](std::int64_t begin, std::int64_t end, float* sums) {
+    FORNAX_DISPATCH(sum_chunk)(b.dy, b.channels, begin, end, sums);
+  });
+  column_sums(args, b, 1, d_scale, [&](std::int64_t begin, std::int64_t end, float* sums) {
+    FORNAX_DISPATCH(scale_gradient_chunk)(b, begin, end, sums);
+  });
+  float* mean_shift = workspace_vector(args, b.channels, 2);
+  float* mean_scale = workspace_vector(args, b.channels, 3);
+  const auto rows = static_cast<float>(b.rows);
+  for (std::int64_t c = 0; c < b.channels; ++c) {
+    mean_shift[c] = batch ? d_shift[c] / rows : 0.0f;
+    mean_scale[c] = batch ? d_scale[c] / rows : 0.0f;
+  }
+  b.mean_shift = mean_shift, b.mean_scale = mean_scale;
+  for_rows(args, b, [&](std::int64_t begin, std::int64_t end) {
+    FORNAX_DISPATCH(gradient_rows)(b, begin, end);
+  });
+}
+
+template <std::size_t x>
+kernels::Offer offer(const kernels::Signature& signature, const kernels::DeviceModel&) {
+  const Shape& shape = signature.in[x].shape;
+  const std::int64_t vectors = kVectors + chunks_of(shape.elements() / shape[-1]);
+  return host::offer_f32(signature, "batch_norm_channels", 4 * vectors * shape[-1]);
+}
+
+const kernels::Kernel kKernels[] = {
+    {"batch_norm", "batch_norm_channels", offer<0>, nullptr, launch_train},
+    {"batch_norm_evaluate", "batch_norm_evaluate_channels", offer<0>, nullptr, launch_evaluate},
+    {"batch_norm_gradient", "batch_norm_gradient_channels", offer<1>, nullptr, launch_gradient},
+};
+
+}  // namespace
+}  // namespace fornax::normalization
+
+namespace fornax::kernels {
+std::span<const Kernel> normalization_cpu_kernels() { return normalization::kKernels; }
+}  // namespace fornax::kernels
+#endif

@@ -1,0 +1,155 @@
+// SGD, AdamW and the global norm on the CPU: threads split the elements of a tensor, and the
+// chunks of its ordered sum. Bound by bytes: SGD 12 to 20 an element, AdamW 28, the norm 4.
+#undef HWY_TARGET_INCLUDE
+// clang-format off
+#define HWY_TARGET_INCLUDE "kernels/optimizer_step/optimizer_step_cpu.cpp"
+#include "hwy/foreach_target.h"
+#include "kernels/host/dispatch.h"
+#include "kernels/host/vector.h"
+// clang-format on
+#include "kernels/host/offer.h"
+#include "kernels/host/parallel.h"
+#include "kernels/optimizer_step/rates.h"
+#include "kernels/optimizer_step/tensor_pointers.h"
+
+HWY_BEFORE_NAMESPACE();
+#define FORNAX_NUMERIC_PER_TARGET
+#include "kernels/optimizer_step/update_rule.h"
+#undef FORNAX_NUMERIC_PER_TARGET
+#include "kernels/numeric/namespace.h"
+
+namespace fornax::optimizer_step::HWY_NAMESPACE {
+namespace num = numeric::HWY_NAMESPACE;
+
+using Pointers = kernels::TensorPointers;
+
+template <class Update>
+FORNAX_NUMERIC_FN void for_elements(std::int64_t begin, std::int64_t end, const Update& update) {
+  std::int64_t i = begin;
+  for (; i + num::kLanes <= end; i += num::kLanes) update(i, num::Vector());
+  for (; i < end; ++i) update(i, float());
+}
+
+void sgd_range(const numeric::SgdRates<float>& rates, const Pointers& t, std::int64_t begin,
+               std::int64_t end) {
+  for_elements(begin, end, [&](std::int64_t i, auto zero) HWY_ATTR {
+    using T = decltype(zero);
+    T p = num::load(t.p + i, T());
+    num::sgd_update(rates, p, num::load(t.g + i, T()));
+    num::store(p, t.new_p + i);
+  });
+}
+
+void sgd_momentum_range(const numeric::SgdRates<float>& rates, const Pointers& t,
+                        std::int64_t begin, std::int64_t end) {
+  for_elements(begin, end, [&](std::int64_t i, auto zero) HWY_ATTR {
+    using T = decltype(zero);
+    T p = num::load(t.p + i, T()), m = num::load(t.m + i, T());
+    num::sgd_momentum_update(rates, p, num::load(t.g + i, T()), m);
+    num::store(p, t.new_p + i);
+    num::store(m, t.new_m + i);
+  });
+}
+
+void adamw_range(const numeric::AdamWRates<float>& rates, const Pointers& t, std::int64_t begin,
+                 std::int64_t end) {
+  for_elements(begin, end, [&](std::int64_t i, auto zero) HWY_ATTR {
+    using T = decltype(zero);
+    T p = num::load(t.p + i, T()), m = num::load(t.m + i, T()), v = num::load(t.v + i, T());
+    num::adamw_update(rates, p, num::load(t.g + i, T()), m, v);
+    num::store(p, t.new_p + i);
+    num::store(m, t.new_m + i);
+    num::store(v, t.new_v + i);
+  });
+}
+
+float chunk_of_squares(const float* g, std::int64_t begin, std::int64_t end) {
+  return num::ordered_chunk<num::Vector, num::kLanes>(begin, end,
+                                                      [=](std::int64_t i, auto zero) HWY_ATTR {
+                                                        const auto x = num::load(g + i, zero);
+                                                        return x * x;
+                                                      });
+}
+
+}  // namespace fornax::optimizer_step::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fornax::optimizer_step {
+namespace {
+
+using kernels::KernelArgs;
+
+template <class Range>
+void for_parts(const KernelArgs& args, std::size_t tensor, Range&& range) {
+  host::parallel_for(args.in[tensor].elements(), host::kElementsOfPart, args.threads, range);
+}
+
+void launch_sgd(const KernelArgs& args) {
+  const auto operands = kernels::optimizer_operands(*args.attributes);
+  for (std::size_t i = 0; i < operands.tensors; ++i) {
+    const auto rates = kernels::sgd_rates_of<float>(args, i);
+    const auto pointers = kernels::tensor_pointers(args, operands, i);
+    for_parts(args, i, [&](std::int64_t begin, std::int64_t end) {
+      if (operands.moments == 0)
+        FORNAX_DISPATCH(sgd_range)(rates, pointers, begin, end);
+      else
+        FORNAX_DISPATCH(sgd_momentum_range)(rates, pointers, begin, end);
+    });
+  }
+}
+
+void launch_adamw(const KernelArgs& args) {
+  const auto operands = kernels::optimizer_operands(*args.attributes);
+  for (std::size_t i = 0; i < operands.tensors; ++i) {
+    const auto rates = kernels::adamw_rates_of<float>(args, i);
+    const auto pointers = kernels::tensor_pointers(args, operands, i);
+    for_parts(args, i, [&](std::int64_t begin, std::int64_t end) {
+      FORNAX_DISPATCH(adamw_range)(rates, pointers, begin, end);
+    });
+  }
+}
+
+std::int64_t chunks_of(std::int64_t elements) {
+  return (elements + numeric::kSumChunk - 1) / numeric::kSumChunk;
+}
+
+void launch_global_norm(const KernelArgs& args) {
+  auto* sums = reinterpret_cast<float*>(args.workspace.data());
+  float total = -0.0f;
+  for (const kernels::ConstTensorView& gradient : args.in) {
+    const std::int64_t elements = gradient.elements(), chunks = chunks_of(elements);
+    host::parallel_for(chunks, 1, args.threads, [&](std::int64_t first, std::int64_t last) {
+      for (std::int64_t k = first; k < last; ++k) {
+        const std::int64_t begin = k * numeric::kSumChunk;
+        const std::int64_t end = std::min(elements, begin + numeric::kSumChunk);
+        sums[k] = FORNAX_DISPATCH(chunk_of_squares)(gradient.as<float>(), begin, end);
+      }
+    });
+    total = total + numeric::ordered_sum_of_chunks(sums, chunks);
+  }
+  *args.out[0].as<float>() = numeric::sqrt(total);
+}
+
+kernels::Offer offer_update(const kernels::Signature& signature, const kernels::DeviceModel&) {
+  return host::offer_f32(signature, "optimizer_step");
+}
+kernels::Offer offer_global_norm(const kernels::Signature& signature, const kernels::DeviceModel&) {
+  std::int64_t most = 0;
+  for (const auto& type : signature.in) most = std::max(most, chunks_of(type.shape.elements()));
+  return host::offer_f32(signature, "global_norm_chunks", 4 * most);
+}
+
+const kernels::Kernel kKernels[] = {
+    {"sgd", "sgd_elements", offer_update, nullptr, launch_sgd},
+    {"adamw", "adamw_elements", offer_update, nullptr, launch_adamw},
+    {"global_norm", "global_norm_chunks", offer_global_norm, nullptr, launch_global_norm},
+};
+
+}  // namespace
+}  // namespace fornax::optimizer_step
+
+namespace fornax::kernels {
+std::span<const Kernel> optimizer_step_cpu_kernels() { return optimizer_step::kKernels; }
+}  // namespace fornax::kernels
+#endif
