@@ -115,8 +115,8 @@ kernels::Offer offer(const kernels::Signature& signature, const kernels::DeviceM
 kernels::Offer offer_gradient(const kernels::Signature& signature, const kernels::DeviceModel&) {
   const std::int64_t positions = signature.in[1].shape.elements();
   if (positions > INT32_MAX)
-    return {.refusal = "embedding_gradient_rows: at most 2^31 - 1 positions, got " +
-                       std::to_string(positions)};
+    return {"embedding_gradient_rows: at most 2^31 - 1 positions, got " + std::to_string(positions),
+            0, 0};
   const std::int64_t words = signature.out[0].shape[0] + 1 + positions;
   return host::offer_f32(signature, "embedding_gradient_rows", 4 * words);
 }

@@ -1,20 +1,12 @@
-// What the offers of CPU kernels share.
+// What the CPU kernels of f32 share: their offer, and how much work is worth a thread.
 #pragma once
 #include <algorithm>
 
-#include "kernels/op.h"
+#include "kernels/offer.h"
 
 namespace fornax::host {
 
-/// Accepts when every floating operand is f32; the refusal names the kernel and the operand.
-inline kernels::Offer offer_f32(const kernels::Signature& signature, std::string_view kernel,
-                                std::int64_t workspace_bytes = 0) {
-  for (const auto operands : {signature.in, signature.out})
-    for (const kernels::TensorType& type : operands)
-      if (is_floating(type.dtype) && type.dtype != DType::f32)
-        return {.refusal = std::string(kernel) + ": f32 needed, got " + to_string(type)};
-  return {.workspace_bytes = workspace_bytes};
-}
+using kernels::offer_f32;
 
 /// Elements that are worth a thread's while.
 inline constexpr std::int64_t kElementsOfPart = 16384;

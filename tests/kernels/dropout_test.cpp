@@ -44,6 +44,12 @@ std::vector<OpCase> cases() {
 
 FORNAX_OP_CASES(Dropout, cases());
 
+kernels::StepState state(std::uint64_t seed, std::int64_t step = 0, std::int64_t first = 0) {
+  kernels::StepState result{};
+  result.seed = seed, result.step = step, result.first_sample = first;
+  return result;
+}
+
 /// dropout of ones.
 std::vector<double> dropped(const Shape& shape, kernels::StepState step,
                             const std::string& scope = "block", int which = 0) {
@@ -60,7 +66,7 @@ std::vector<double> dropped(const Shape& shape, kernels::StepState step,
 }
 
 TEST(DropoutMask, DropsTheShareAskedForAndScalesTheRest) {
-  const auto y = dropped({100, 100}, {.seed = 3});
+  const auto y = dropped({100, 100}, state(3));
   std::size_t zeros = 0;
   for (const double v : y) {
     if (v == 0) ++zeros;
@@ -70,17 +76,17 @@ TEST(DropoutMask, DropsTheShareAskedForAndScalesTheRest) {
 }
 
 TEST(DropoutMask, DependsOnSeedStepAndName) {
-  const auto y = dropped({64, 8}, {.seed = 3});
-  EXPECT_EQ(y, dropped({64, 8}, {.seed = 3}));
-  EXPECT_NE(y, dropped({64, 8}, {.seed = 4}));
-  EXPECT_NE(y, dropped({64, 8}, {.step = 1, .seed = 3}));
-  EXPECT_NE(y, dropped({64, 8}, {.seed = 3}, "other"));
-  EXPECT_NE(y, dropped({64, 8}, {.seed = 3}, "block", 1));
+  const auto y = dropped({64, 8}, state(3));
+  EXPECT_EQ(y, dropped({64, 8}, state(3)));
+  EXPECT_NE(y, dropped({64, 8}, state(4)));
+  EXPECT_NE(y, dropped({64, 8}, state(3, 1)));
+  EXPECT_NE(y, dropped({64, 8}, state(3), "other"));
+  EXPECT_NE(y, dropped({64, 8}, state(3), "block", 1));
 }
 
 TEST(DropoutMask, OfASplitBatchIsThatOfTheWhole) {
-  const auto whole = dropped({12, 5}, {.seed = 3});
-  const auto rest = dropped({7, 5}, {.seed = 3, .first_sample = 5});
+  const auto whole = dropped({12, 5}, state(3));
+  const auto rest = dropped({7, 5}, state(3, 0, 5));
   EXPECT_EQ(std::vector(whole.begin() + 25, whole.end()), rest);
 }
 

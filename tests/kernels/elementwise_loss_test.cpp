@@ -19,6 +19,8 @@ OpCase loss(const std::string& name, const Shape& shape, bool squared) {
                                : binary_cross_entropy(in[0], in[1])};
   };
   c.mostly_zeros = shape.elements() == 0;
+  // Gradients divided by so many elements are subnormal in f16.
+  if (shape.elements() > 65536) c.dtypes = {DType::f32, DType::bf16};
   return c;
 }
 
