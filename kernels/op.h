@@ -204,8 +204,11 @@ std::span<const OpDefinition* const> all_ops();
 std::vector<const Kernel*> find_kernels(std::string_view op, Backend backend);
 void register_cuda_kernels(std::span<const Kernel> kernels);
 
-/// Throws Error{code, message} unless `condition`.
+/// Throws Error{code, message} unless `condition`. The second form puts nothing together before.
 inline void require(bool condition, ErrorCode code, const std::string& message) {
+  if (!condition) throw Error(code, message);
+}
+inline void require(bool condition, ErrorCode code, const char* message) {
   if (!condition) throw Error(code, message);
 }
 

@@ -43,9 +43,16 @@ void prepare_outputs(ProgramData& data) {
   for (Tensor& output : data.outputs) data.output_addresses.push_back(output.bytes().data());
 }
 
-std::int64_t nearest_miss(const ProgramData& data, std::string_view name) {
+std::int64_t input_index(const ProgramData& data, std::string_view name) {
   const auto found = std::find(data.input_names.begin(), data.input_names.end(), name);
   return found == data.input_names.end() ? -1 : found - data.input_names.begin();
+}
+
+/// An input that nothing reads was left out of the plan; it may still be given.
+bool is_unread_input(const ProgramData& data, std::string_view name) {
+  const Value value = data.graph.find(name);
+  return value &&
+         data.graph.data().values[static_cast<std::size_t>(value.id())].role == Role::input;
 }
 
 [[noreturn]] void refuse_input(const ProgramData& data, std::string_view name) {
@@ -55,27 +62,29 @@ std::int64_t nearest_miss(const ProgramData& data, std::string_view name) {
               "run: the program has no input '" + std::string(name) + "'; its inputs are " + names);
 }
 
+[[noreturn]] void refuse(ErrorCode code, std::string_view input, const std::string& why) {
+  throw Error(code, "run: input '" + std::string(input) + "' " + why);
+}
+
+// No message is put together before it is needed: run() allocates nothing.
 void take_input(ProgramData& data, const Input& input) {
-  const std::int64_t found = nearest_miss(data, input.name);
-  // An input that nothing reads was left out of the plan; it may still be given.
-  if (found < 0 && data.graph.find(input.name) &&
-      data.graph.data().values[static_cast<std::size_t>(data.graph.find(input.name).id())].role ==
-          Role::input)
-    return;
+  const std::int64_t found = input_index(data, input.name);
+  if (found < 0 && is_unread_input(data, input.name)) return;
   if (found < 0) refuse_input(data, input.name);
   const auto at = static_cast<std::size_t>(found);
   const int id = data.plan.inputs[at];
   const kernels::TensorType& type = data.plan.graph.values[static_cast<std::size_t>(id)].type;
-  const std::string where = "run: input '" + std::string(input.name) + '\'';
-  require(!data.input_addresses[at], ErrorCode::invalid_argument, where + " is given twice");
-  require(input.tensor.shape() == type.shape, ErrorCode::shape,
-          where + " has shape " + to_string(input.tensor.shape()) + ", the graph wants " +
-              to_string(type.shape));
-  data.input_addresses[at] = input.tensor.bytes().data();
-  if (input.tensor.dtype() == type.dtype) return;
-  require(!data.converted[at].empty() && input.tensor.dtype() == DType::f32, ErrorCode::dtype,
-          where + " is " + name(input.tensor.dtype()) + ", the graph wants " + name(type.dtype));
-  const auto from = input.tensor.as<float>();
+  const Tensor& tensor = input.tensor;
+  if (data.input_addresses[at]) refuse(ErrorCode::invalid_argument, input.name, "is given twice");
+  if (tensor.shape() != type.shape)
+    refuse(ErrorCode::shape, input.name,
+           "has shape " + to_string(tensor.shape()) + ", the graph wants " + to_string(type.shape));
+  data.input_addresses[at] = tensor.bytes().data();
+  if (tensor.dtype() == type.dtype) return;
+  if (data.converted[at].empty() || tensor.dtype() != DType::f32)
+    refuse(ErrorCode::dtype, input.name,
+           std::string("is ") + name(tensor.dtype()) + ", the graph wants " + name(type.dtype));
+  const auto from = tensor.as<float>();
   std::copy(from.begin(), from.end(), data.converted[at].as<double>().begin());
   data.input_addresses[at] = data.converted[at].bytes().data();
 }
@@ -94,8 +103,8 @@ void fill_step(ProgramData& data) {
 const Tensor& Outputs::tensor(Value value) const {
   const auto& ids = data_->output_ids;
   const auto found = std::find(ids.begin(), ids.end(), value.id());
-  require(value && found != ids.end() && &value.graph().data() == &data_->graph.data(),
-          ErrorCode::not_found, "outputs: the value was not among CompileOptions::outputs");
+  if (!value || found == ids.end() || &value.graph().data() != &data_->graph.data())
+    throw Error(ErrorCode::not_found, "outputs: the value was not among CompileOptions::outputs");
   return data_->outputs[static_cast<std::size_t>(found - ids.begin())];
 }
 double Outputs::scalar(Value value) const { return tensor(value).scalar(); }
@@ -105,15 +114,15 @@ const Outputs& Program::run(std::span<const Input> inputs) {
   std::fill(data.input_addresses.begin(), data.input_addresses.end(), nullptr);
   for (const Input& input : inputs) take_input(data, input);
   for (std::size_t i = 0; i < data.input_names.size(); ++i)
-    require(data.input_addresses[i], ErrorCode::not_found,
-            "run: input '" + data.input_names[i] + "' is not given");
+    if (!data.input_addresses[i]) refuse(ErrorCode::not_found, data.input_names[i], "is not given");
   fill_step(data);
   data.sequence->run(data.step, data.input_addresses, data.output_addresses);
   if (data.plan.advances_step) ++data.state->step;
-  require(data.step.bad_index == 0, ErrorCode::invalid_argument,
-          "run: a label or index is out of range: value " + std::to_string(data.step.bad_value) +
-              " at position " + std::to_string(data.step.bad_index - 1) +
-              "; it took no part in this step");
+  if (data.step.bad_index != 0)
+    throw Error(ErrorCode::invalid_argument,
+                "run: a label or index is out of range: value " +
+                    std::to_string(data.step.bad_value) + " at position " +
+                    std::to_string(data.step.bad_index - 1) + "; it took no part in this step");
   return data.view;
 }
 
