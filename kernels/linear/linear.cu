@@ -63,6 +63,16 @@ TileProduct<E> product_of(const KernelArgs& args, std::int64_t M, std::int64_t N
   return p;
 }
 
+/// A view may begin anywhere, which only the launch sees: then the exact product serves.
+template <bool mma, class E>
+void run_product(const Queue& queue, TileLayout layout, const TileProduct<E>& p,
+                 std::int64_t chunks) {
+  if constexpr (mma && !std::is_same_v<E, float>)
+    if (mma_takes(p)) return mma_product(queue, layout, p, chunks);
+  exact_product(queue, layout, p, chunks);
+}
+
+template <bool mma>
 void launch_forward(const KernelArgs& args) {
   const auto [M, N, K] = linear_shape(args.in[0].shape(), args.in[1].shape());
   with_element(args.out[0].type->dtype, [&, M = M, N = N, K = K]<class E>(E) {
@@ -70,17 +80,18 @@ void launch_forward(const KernelArgs& args) {
     p.lda = K, p.ldb = K;
     p.bias = args.in.size() > 2 ? args.in[2].as<E>() : nullptr;
     p.before = args.out.size() > 1 ? args.out[1].as<E>() : nullptr;
-    exact_product(args.queue, TileLayout::forward, p, 1);
+    run_product<mma>(args.queue, TileLayout::forward, p, 1);
   });
 }
 
+template <bool mma>
 void launch_dgrad(const KernelArgs& args) {
   const auto [M, N, K] = linear_shape(args.in[0].shape(), args.in[1].shape());
   with_element(args.out[0].type->dtype, [&, M = M, N = N, K = K]<class E>(E) {
     TileProduct<E> p = product_of<E>(args, M, K, N);
     p.lda = N, p.ldb = K;
     p.saved = p.activation == Activation::none ? nullptr : args.in[2].as<E>();
-    exact_product(args.queue, TileLayout::dgrad, p, 1);
+    run_product<mma>(args.queue, TileLayout::dgrad, p, 1);
   });
   if (args.out.size() > 1 && args.out[1].present()) {
     const ConstTensorView dx{args.out[0].data, args.out[0].type};
@@ -88,12 +99,12 @@ void launch_dgrad(const KernelArgs& args) {
   }
 }
 
-template <class E>
+template <bool mma, class E>
 void run_wgrad(const KernelArgs& args, const LinearShape& shape) {
   TileProduct<E> p = product_of<E>(args, shape.N, shape.K, shape.M);
   p.lda = shape.N, p.ldb = shape.K;
   const std::int64_t chunks = (shape.M + kWeightGradientChunk - 1) / kWeightGradientChunk;
-  if (chunks <= 1) return exact_product(args.queue, TileLayout::wgrad, p, 1);
+  if (chunks <= 1) return run_product<mma>(args.queue, TileLayout::wgrad, p, 1);
   const std::int64_t count = shape.N * shape.K;
   if (count == 0) return;
   p.chunk = kWeightGradientChunk;
@@ -104,22 +115,50 @@ void run_wgrad(const KernelArgs& args, const LinearShape& shape) {
   config.name = "linear_wgrad_add_chunks";
   for (p.first_chunk = 0; p.first_chunk < chunks; p.first_chunk += kChunksAtOnce) {
     const std::int64_t now = std::min(kChunksAtOnce, chunks - p.first_chunk);
-    exact_product(args.queue, TileLayout::wgrad, p, now);
+    run_product<mma>(args.queue, TileLayout::wgrad, p, now);
     const bool last = p.first_chunk + now == chunks;
     launch(args.queue, add_chunks<E>, config, p.partial, now, count, p.first_chunk == 0, total,
            last ? p.c : nullptr);
   }
 }
 
+template <bool mma>
 void launch_wgrad(const KernelArgs& args) {
   const LinearShape shape = linear_wgrad_shape(args.in[0].shape(), args.in[1].shape());
-  with_element(args.out[0].type->dtype, [&]<class E>(E) { run_wgrad<E>(args, shape); });
+  with_element(args.out[0].type->dtype, [&]<class E>(E) { run_wgrad<mma, E>(args, shape); });
+}
+
+/// Tensor cores take rows of whole 16 bytes; f32 stays exact.
+Offer with_tensor_cores(Offer offer, const Signature& s, std::string_view kernel,
+                        std::initializer_list<std::int64_t> extents) {
+  const DType dtype = s.in[0].dtype;
+  if (dtype != DType::bf16 && dtype != DType::f16)
+    return {.refusal = std::string(kernel) + ": bf16 or f16 needed, got " + name(dtype)};
+  for (const std::int64_t extent : extents)
+    if (extent % 8 != 0)
+      return {.refusal =
+                  std::string(kernel) + ": extents % 8 == 0 needed, got " + std::to_string(extent)};
+  return offer;
+}
+Offer offer_forward_mma(const Signature& s, const DeviceModel& model) {
+  return with_tensor_cores(offer_forward(s, model), s, "linear_mma", {s.in[1].shape[1]});
+}
+Offer offer_dgrad_mma(const Signature& s, const DeviceModel& model) {
+  const Shape& w = s.in[1].shape;
+  return with_tensor_cores(offer_dgrad(s, model), s, "linear_dgrad_mma", {w[0], w[1]});
+}
+Offer offer_wgrad_mma(const Signature& s, const DeviceModel& model) {
+  return with_tensor_cores(offer_wgrad(s, model), s, "linear_wgrad_mma",
+                           {s.in[0].shape[-1], s.in[1].shape[-1]});
 }
 
 const Kernel kKernels[] = {
-    {"linear", "linear_exact", offer_forward, nullptr, launch_forward},
-    {"linear_dgrad", "linear_dgrad_exact", offer_dgrad, nullptr, launch_dgrad},
-    {"linear_wgrad", "linear_wgrad_exact", offer_wgrad, nullptr, launch_wgrad},
+    {"linear", "linear_mma", offer_forward_mma, nullptr, launch_forward<true>},
+    {"linear", "linear_exact", offer_forward, nullptr, launch_forward<false>},
+    {"linear_dgrad", "linear_dgrad_mma", offer_dgrad_mma, nullptr, launch_dgrad<true>},
+    {"linear_dgrad", "linear_dgrad_exact", offer_dgrad, nullptr, launch_dgrad<false>},
+    {"linear_wgrad", "linear_wgrad_mma", offer_wgrad_mma, nullptr, launch_wgrad<true>},
+    {"linear_wgrad", "linear_wgrad_exact", offer_wgrad, nullptr, launch_wgrad<false>},
 };
 
 }  // namespace

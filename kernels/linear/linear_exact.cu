@@ -1,12 +1,11 @@
 // The matrix product whose every output is one fma chain in order of k, so that its f32 bits are
 // those of the reference. Register tiles over shared tiles (Volkov, Demmel 2008,
 // doi:10.1109/SC.2008.5214359); only the order of each sum is our own. Bound by the fma units.
-#include "kernels/activation/activation_functions.h"
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"
 #include "kernels/device/shared.cuh"
 #include "kernels/device/warp.cuh"
-#include "kernels/linear/linear_tile.cuh"
+#include "kernels/linear/linear_finish.cuh"
 
 namespace fornax::kernels {
 namespace {
@@ -69,19 +68,6 @@ FORNAX_DEVICE void multiply_step(const float* a, const float* b, float (&acc)[T]
     for (int j = 0; j < T; ++j) acc[i][j] = numeric::fma(row[i], column[j], acc[i][j]);
 }
 
-template <class E>
-FORNAX_DEVICE void finish(const TileProduct<E>& p, std::int64_t m, std::int64_t n, float value) {
-  const std::int64_t at = m * p.N + n;
-  if (p.partial) return write(p.partial + blockIdx.z * p.M * p.N + at, value);
-  if (p.bias) value = value + read_element(p.bias + n);
-  if (p.before) write_element(p.before + at, value);
-  if (p.saved)
-    value = numeric::activation_gradient(p.activation, value, read_element(p.saved + at));
-  else
-    value = numeric::activate(p.activation, value);
-  write_element(p.c + at, value);
-}
-
 /// Through shared memory, 64 rows at a time, so that global accesses are coalesced.
 template <int T, class E>
 FORNAX_DEVICE void store_tile(const TileProduct<E>& p, float* words, const float (&acc)[T][T],
@@ -103,14 +89,14 @@ FORNAX_DEVICE void store_tile(const TileProduct<E>& p, float* words, const float
     for (int e = thread_index(); e < 64 * kTile; e += kBlock) {
       const std::int64_t row = m + 64 * half + e / kTile, column = n + e % kTile;
       if (row < p.M && column < p.N)
-        finish(p, row, column, read(words + e / kTile * kRow + e % kTile));
+        finish_output(p, row, column, read(words + e / kTile * kRow + e % kTile));
     }
   }
 }
 
 /// A block owns a tile of c (grid x: columns, y: rows) and a chunk of k (z). 256 threads along x.
 template <class E, bool a_by_k, bool b_by_k, int T>
-__global__ void __launch_bounds__(kBlock) exact_tile(TileProduct<E> p) {
+__global__ void __launch_bounds__(kBlock, 1) exact_tile(TileProduct<E> p) {
   using Layout = Tiles<T>;
   float* words = &shared_memory<Layout>().words[0];
   const std::int64_t m = std::int64_t{blockIdx.y} * Layout::kTile;

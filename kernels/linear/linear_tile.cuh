@@ -30,4 +30,18 @@ template <class E>
 void exact_product(const device::Queue& queue, TileLayout layout, const TileProduct<E>& product,
                    std::int64_t chunks);
 
+/// The same on tensor cores, f32 accumulation. E is bf16 or f16. Needs mma_takes().
+template <class E>
+void mma_product(const device::Queue& queue, TileLayout layout, const TileProduct<E>& product,
+                 std::int64_t chunks);
+
+/// Rows of a and b begin at multiples of 16 bytes.
+template <class E>
+bool mma_takes(const TileProduct<E>& p) {
+  const auto whole = [](const E* x, std::int64_t ld) {
+    return ld % 8 == 0 && reinterpret_cast<std::uintptr_t>(x) % 16 == 0;
+  };
+  return whole(p.a, p.lda) && whole(p.b, p.ldb);
+}
+
 }  // namespace fornax::kernels

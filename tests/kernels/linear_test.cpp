@@ -53,7 +53,9 @@ std::vector<OpCase> cases() {
                              layer("chunks_of_rows", {1100, 13}, 6),
                              layer("one_output", {130, 40}, 1),
                              layer("empty_batch", {0, 5}, 3),
-                             layer("no_terms", {4, 0}, 3)};
+                             layer("no_terms", {4, 0}, 3),
+                             layer("tensor_cores", {150, 72}, 104),
+                             layer("tensor_core_chunks", {1030, 16}, 24)};
   for (const char* kind : {"relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh"}) {
     all.push_back(fused(kind, false));
     all.push_back(fused(kind, true));
