@@ -23,19 +23,25 @@ std::string number(std::int64_t value) { return std::to_string(value); }
   throw Error(ErrorCode::internal, "check_plan: " + what + "; this is a defect of fornax");
 }
 
+/// Bytes from the first to the last element; strides may repeat or leave out bytes.
+std::int64_t span_bytes(const kernels::TensorType& type) {
+  if (type.shape.elements() == 0) return 0;
+  std::int64_t last = 0;
+  for (int axis = 0; axis < type.shape.rank(); ++axis)
+    last += (type.shape.begin()[axis] - 1) * type.strides[at(axis)];
+  return (last + 1) * size_bytes(type.dtype);
+}
+
 /// A run of bytes of the arena or of one state.
 struct Range {
   int space;  ///< kNothing: the arena; else the value that owns the state
   std::int64_t begin, end;
 };
 
-/// What a byte may hold: the value that wrote it, or the workspace of a step. `ended` says, by
-/// stream, how many steps of it must have ended before these bytes may be written again.
+/// What a byte may hold: the value that wrote it, or the workspace of a step.
 struct Content {
-  std::string name;
   int writer = kNothing;  ///< step; kNothing: it was there before the first
   bool written = false;
-  std::vector<int> ended;
 };
 
 /// Contents by byte: piece i begins at its key and ends where the next begins.
@@ -91,7 +97,7 @@ class Checker {
   /// A content: a value, a workspace, or nothing.
   std::string label(int id) const {
     if (id == kNothing) return "nothing";
-    if (at(id) >= graph_.values.size()) return contents_[at(id)].name;
+    if (!exists(id)) return "the workspace of " + title(contents_[at(id)].writer);
     const std::string& name = graph_.values[at(id)].name;
     return name.empty() ? '%' + number(id) : '\'' + name + '\'';
   }
@@ -131,7 +137,6 @@ class Checker {
   }
 
   bool exists(int id) const { return id >= 0 && at(id) < graph_.values.size(); }
-
   void check_launch(int s) const {
     const PlanStep& it = step(s);
     if (it.node < 0 || at(it.node) >= graph_.nodes.size())
@@ -144,18 +149,15 @@ class Checker {
     if (!it.kernel && plan_.model.backend == kernels::Backend::cuda)
       fail(title(s) + " has no kernel");
     if (it.workspace_bytes < it.offer.workspace_bytes)
-      fail(title(s) + " has a workspace of " + number(it.workspace_bytes) +
-           " bytes, its kernel needs " + number(it.offer.workspace_bytes));
+      fail(title(s) + " has a workspace smaller than its kernel needs");
   }
 
   bool only_views(int n) const {
-    const NodeData& node = graph_.nodes[at(n)];
-    std::vector<char> view(node.out.size(), 0);
-    for (const kernels::Alias& alias : aliases_of(graph_, node))
-      if (alias.kind == Kind::view) view[at(alias.out)] = 1;
-    for (std::size_t i = 0; i < view.size(); ++i)
-      if (node.out[i] != kAbsent && !view[i]) return false;
-    return true;
+    std::vector<int> made = graph_.nodes[at(n)].out;
+    for (const kernels::Alias& alias : aliases_of(graph_, graph_.nodes[at(n)]))
+      if (alias.kind == Kind::view) made[at(alias.out)] = kAbsent;
+    return std::count(made.begin(), made.end(), kAbsent) ==
+           static_cast<std::ptrdiff_t>(made.size());
   }
 
   // Order: by step and stream, how many steps of that stream have ended when the step begins.
@@ -203,10 +205,10 @@ class Checker {
              " without an event of stream 0");
       last[at(step(s).stream)] = s;
     }
+    const int end = last[0];
     for (int k = 1; k < plan_.streams; ++k)
-      if (last[at(k)] != kNothing &&
-          (last[0] == kNothing || ended(last[0], k) <= position_[at(last[at(k)])]))
-        fail("stream " + number(k) + " is not joined after " + title(last[at(k)]));
+      if (const int s = last[at(k)]; s != kNothing && ended(end, k) <= position_[at(s)])
+        fail("stream " + number(k) + " is not joined after " + title(s));
   }
 
   // Values: which content each shows, and how far into the value that wrote it.
@@ -214,9 +216,9 @@ class Checker {
     const std::size_t values = graph_.values.size();
     shows_.resize(values), offset_.assign(values, 0), updated_.assign(values, kNothing);
     contents_.resize(values);
+    uses_.assign(values * at(plan_.streams), 0);
     for (std::size_t id = 0; id < values; ++id) {
       shows_[id] = static_cast<int>(id);
-      contents_[id].ended.assign(at(plan_.streams), 0);
       contents_[id].written = is_state(static_cast<int>(id));
     }
     for (const NodeData& node : graph_.nodes)
@@ -238,13 +240,12 @@ class Checker {
     const bool arena = location.space == Space::arena;
     if (location.space == Space::none) fail("value " + label(id) + " is used but lies nowhere");
     return {arena ? kNothing : location.value, location.offset_bytes,
-            location.offset_bytes + value.type.bytes()};
+            location.offset_bytes + span_bytes(value.type)};
   }
 
   void check_locations() {
     if (plan_.values.size() != graph_.values.size())
-      fail("the plan has " + number(static_cast<std::int64_t>(plan_.values.size())) +
-           " values, its graph " + number(static_cast<std::int64_t>(graph_.values.size())));
+      fail("the plan and its graph differ in their number of values");
     memories_.emplace(kNothing, Memory(plan_.arena_bytes, kNothing));
     for (int id = 0; id < static_cast<int>(plan_.values.size()); ++id) {
       if (plan_.values[at(id)].root == kAbsent) continue;
@@ -255,42 +256,41 @@ class Checker {
 
   void check_location(int id) const {
     const PlanValue& value = plan_.values[at(id)];
-    const std::string name = "value " + label(id);
-    if (value.type != graph_.type_of(id)) fail(name + " has another type than in the graph");
+    if (value.type != graph_.type_of(id)) fail(label(id) + " has another type than in the graph");
     if (!exists(value.root) || plan_.values[at(value.root)].root != value.root)
-      fail(name + " has the root " + number(value.root) + ", which owns no bytes");
+      fail(label(id) + " has the root " + number(value.root) + ", which owns no bytes");
     const Range range = range_of(id);
     const PlanValue& root = plan_.values[at(value.root)];
-    check_space(name, value.location, range);
+    check_space(id, value.location, range);
     const std::int64_t start = root.location.offset_bytes;
     if (root.location.space != value.location.space ||
         root.location.value != value.location.value || range.begin < start ||
         range.end > start + root.bytes)
-      fail(name + " lies outside the bytes of its root " + label(value.root));
+      fail(label(id) + " lies outside the bytes of its root " + label(value.root));
     if (value.root == id && range.begin % kAlignment != 0)
-      fail(name + " begins at byte " + number(range.begin) + ", which is misaligned");
+      fail(label(id) + " begins at byte " + number(range.begin) + ", which is misaligned");
     const int source = updated_[at(id)] != kNothing ? updated_[at(id)] : shows_[at(id)];
     if (source == id) {
       if ((value.location.space == Space::state) != is_state(id) ||
           (is_state(id) && value.root != id))
-        fail(name + " lies in a state that it does not update");
+        fail(label(id) + " lies in a state that it does not update");
       return;
     }
     const Range from = range_of(source);
     const std::int64_t offset = updated_[at(id)] != kNothing ? 0 : offset_[at(id)];
     if (from.space != range.space || from.begin + offset != range.begin)
-      fail(name + " must lie " + number(offset) + " bytes into " + label(source));
+      fail(label(id) + " must lie " + number(offset) + " bytes into " + label(source));
   }
 
-  void check_space(const std::string& name, const Location& location, const Range& range) const {
+  void check_space(int id, const Location& location, const Range& range) const {
     std::int64_t limit = plan_.arena_bytes;
     if (location.space == Space::state) {
       if (!exists(location.value) || !is_state(location.value))
-        fail(name + " lies in value " + number(location.value) + ", which is no state");
+        fail(label(id) + " lies in a state that does not exist");
       limit = graph_.type_of(location.value).bytes();
     }
     if (range.begin < 0 || range.end > limit)
-      fail(name + " reaches from byte " + number(range.begin) + " to " + number(range.end) +
+      fail(label(id) + " reaches from byte " + number(range.begin) + " to " + number(range.end) +
            " of " + number(limit));
   }
 
@@ -304,7 +304,7 @@ class Checker {
     if (it.kind == Step::launch) aliases = aliases_of(graph_, graph_.nodes[at(it.node)]);
     for (std::size_t i = 0; i < it.out.size(); ++i)
       if (it.out[i] != kAbsent && shows_[at(it.out[i])] == it.out[i])
-        write(s, it.out[i], overwritable(it, static_cast<int>(i), aliases));
+        occupy(s, range_of(it.out[i]), it.out[i], overwritable(it, static_cast<int>(i), aliases));
   }
 
   /// The content that output i of a step may overwrite although the step reads it.
@@ -314,23 +314,25 @@ class Checker {
       const int in = alias.out == i ? it.in[at(alias.in)] : kAbsent;
       if (in == kAbsent || alias.kind == Kind::view) continue;
       const Range from = range_of(in);
+      if (from.space != range.space || from.begin != range.begin || from.end != range.end) continue;
       const bool seen_twice = std::any_of(it.in.begin(), it.in.end(), [&](int other) {
         return other != kAbsent && other != in && shows_[at(other)] == shows_[at(in)];
       });
-      if (from.space != range.space || from.begin != range.begin || from.end != range.end) continue;
       if (alias.kind == Kind::updates_state || !seen_twice) return shows_[at(in)];
     }
     return kNothing;
   }
 
-  void touch(int s, Content& content) const {
-    int& own = content.ended[at(step(s).stream)];
+  /// By content and stream: how many steps must have ended before its bytes are written again.
+  int& uses(int content, int stream) { return uses_[at(content) * at(plan_.streams) + at(stream)]; }
+  void touch(int s, int content) {
+    int& own = uses(content, step(s).stream);
     own = std::max(own, position_[at(s)] + 1);
   }
 
   void read(int s, int id) {
     const Range range = range_of(id);
-    Content& wanted = contents_[at(shows_[at(id)])];
+    const Content& wanted = contents_[at(shows_[at(id)])];
     if (range.begin == range.end) return;
     if (!wanted.written) fail(title(s) + " reads " + label(id) + " before it is written");
     const int writer = wanted.writer;
@@ -340,30 +342,26 @@ class Checker {
       if (content != shows_[at(id)])
         fail(title(s) + " reads " + label(id) + " where " + label(content) + " lies");
     });
-    touch(s, wanted);
-  }
-
-  void write(int s, int id, int may_overwrite) {
-    if (contents_[at(id)].written) fail(title(s) + " writes " + label(id) + " again");
-    occupy(s, range_of(id), id, may_overwrite);
+    touch(s, shows_[at(id)]);
   }
 
   void use_workspace(int s) {
     const Location& location = step(s).workspace;
     const std::int64_t begin = location.offset_bytes, end = begin + step(s).workspace_bytes;
-    const std::string name = "the workspace of " + title(s);
-    if (location.space != Space::arena) fail(name + " lies outside the arena");
-    check_space(name, location, {kNothing, begin, end});
+    const int content = static_cast<int>(contents_.size());
+    contents_.push_back({s, false});
+    uses_.resize(uses_.size() + at(plan_.streams), 0);
+    if (location.space != Space::arena) fail(label(content) + " lies outside the arena");
+    check_space(content, location, {kNothing, begin, end});
     if (begin % kAlignment != 0)
-      fail(name + " begins at byte " + number(begin) + ", which is misaligned");
-    contents_.push_back({name, s, false, std::vector<int>(at(plan_.streams), 0)});
-    occupy(s, {kNothing, begin, end}, static_cast<int>(contents_.size()) - 1, kNothing);
+      fail(label(content) + " begins at byte " + number(begin) + ", which is misaligned");
+    occupy(s, {kNothing, begin, end}, content, kNothing);
   }
 
   void occupy(int s, const Range& range, int content, int may_overwrite) {
-    contents_[at(content)].writer = s;
-    contents_[at(content)].written = true;
-    touch(s, contents_[at(content)]);
+    if (contents_[at(content)].written) fail(title(s) + " writes " + label(content) + " again");
+    contents_[at(content)] = {s, true};
+    touch(s, content);
     if (range.begin == range.end) return;
     Memory& memory = memories_.at(range.space);
     memory.visit(range, [&](int held) { require_over(s, held, content, may_overwrite); });
@@ -372,12 +370,12 @@ class Checker {
 
   /// Every use of `held` must be sure to have ended; its use by s itself only unless s may
   /// overwrite it.
-  void require_over(int s, int held, int content, int may_overwrite) const {
+  void require_over(int s, int held, int content, int may_overwrite) {
     if (held == kNothing) return;
     for (int k = 0; k < plan_.streams; ++k) {
       const bool own = held == may_overwrite && k == step(s).stream;
       const int allowed = own ? position_[at(s)] + 1 : ended(s, k);
-      if (contents_[at(held)].ended[at(k)] > allowed)
+      if (uses(held, k) > allowed)
         fail(title(s) + " overwrites " + label(held) + " with " + label(content) +
              " while it is still in use");
     }
@@ -390,6 +388,7 @@ class Checker {
   std::vector<int> updated_;  ///< by value: the state that it is the new content of
   std::vector<std::int64_t> offset_;
   std::vector<Content> contents_;  ///< by value, then workspaces
+  std::vector<int> uses_;
   std::map<int, Memory> memories_;
 };
 

@@ -46,6 +46,14 @@ class Fuser {
     return out;
   }
 
+  /// Whether the merged op takes its operands as they lie.
+  bool takes_layouts(const Merged& merged) const {
+    return kernels::find_op(merged.op).accepts_strides ||
+           std::all_of(merged.in.begin(), merged.in.end(), [&](const Value& value) {
+             return !value || graph_.type_of(value.id()).contiguous();
+           });
+  }
+
   int other_uses(int value, int consumer) const {
     const auto& readers = readers_[at(value)];
     const auto others = std::count_if(readers.begin(), readers.end(),
@@ -78,7 +86,7 @@ class Fuser {
                       input,
                       other_uses(value, consumer)};
     Merged merged;
-    if (!fusion.merge(match, merged)) return false;
+    if (!fusion.merge(match, merged) || !takes_layouts(merged)) return false;
     check(merged, producer, consumer);
     std::vector<int> moved;
     if (!between(producer, consumer, moved)) return false;

@@ -224,7 +224,7 @@ const Fault kFaults[] = {
        s.add_workspace(1, s.plan.arena_bytes + 64, 256);
        s.plan.arena_bytes += 512;
      }},
-    {"workspace_too_small", "its kernel needs",
+    {"workspace_too_small", "smaller than its kernel needs",
      [](Sample& s) { s.plan.steps[1].offer.workspace_bytes = 1; }},
     {"stream_that_does_not_exist", "runs on stream 7",
      [](Sample& s) { s.plan.steps[1].stream = 7; }},

@@ -1,0 +1,127 @@
+// Fusion of training steps: what merges, that bits stay, and that order is restored.
+#include <fornax/fornax.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "runtime/execution/plan.h"
+
+namespace fornax {
+namespace {
+
+/// x -> linear -> activation -> linear -> activation -> linear -> cross entropy, with AdamW.
+struct Perceptron {
+  Graph graph{Mode::train};
+  Value loss, wide, hidden;
+
+  explicit Perceptron(std::string_view kind) {
+    const Value x = graph.input("x", {6, 5});
+    const Value label = graph.input("label", {6}, DType::i32);
+    wide = linear(x, weight("w0", {8, 5}), weight("b0", {8}));
+    hidden = activation(wide, kind);
+    const Value second = activation(linear(hidden, weight("w1", {7, 8}), weight("b1", {7})), kind);
+    loss = cross_entropy(linear(second, weight("w2", {4, 7}), weight("b2", {4})), label);
+    adamw(graph, gradients(loss, graph.parameters()), {.learning_rate = 1e-2});
+  }
+  Value weight(std::string_view name, const Shape& shape) {
+    return graph.parameter(name, shape, normal(0, 0.5));
+  }
+};
+
+std::int64_t count(const GraphData& graph, std::string_view op) {
+  return std::count_if(graph.nodes.begin(), graph.nodes.end(),
+                       [&](const NodeData& node) { return node.op->name == op; });
+}
+
+/// SHA-256 of the state after three steps, and the losses and pre-activations on the way.
+struct Training {
+  std::string sha256;
+  std::vector<double> losses;
+  std::vector<float> wide;
+  std::int64_t launches = 0;
+};
+Training train(std::string_view kind, const Device& device, bool fused) {
+  Perceptron model(kind);
+  State state = initialize(model.graph, device, {.seed = 3});
+  Program step = compile(model.graph, state, {.outputs = {model.loss, model.wide}, .fuse = fused});
+  Tensor x(DType::f32, {6, 5}), label(DType::i32, {6});
+  for (std::size_t i = 0; i < 30; ++i) x.as<float>()[i] = static_cast<float>(i % 7) * 0.25f - 0.5f;
+  for (std::size_t i = 0; i < 6; ++i)
+    label.as<std::int32_t>()[i] = static_cast<std::int32_t>(i % 4);
+  Training run;
+  for (int k = 0; k < 3; ++k) {
+    const Outputs& outputs = step.run({{"x", x}, {"label", label}});
+    run.losses.push_back(outputs.scalar(model.loss));
+    const auto wide = outputs.tensor(model.wide).as<float>();
+    run.wide.assign(wide.begin(), wide.end());
+  }
+  run.sha256 = state.sha256();
+  run.launches = step.summary().launches;
+  return run;
+}
+
+TEST(Fuse, LinearTakesActivationsAndTheirGradients) {
+  Perceptron model("gelu");
+  GraphData fused = model.graph.data();
+  EXPECT_EQ(count(fused, "activation"), 2);
+  EXPECT_EQ(count(fused, "activation_grad"), 2);
+  fuse(fused, {model.loss.id()});
+  EXPECT_EQ(count(fused, "activation"), 0) << "fused into linear";
+  EXPECT_EQ(count(fused, "activation_grad"), 0) << "fused into linear_dgrad";
+  EXPECT_EQ(count(fused, "linear"), 3);
+}
+
+TEST(Fuse, ValuesKeepTheirProducersAndOrder) {
+  Perceptron model("gelu");
+  GraphData fused = model.graph.data();
+  fuse(fused, {model.loss.id(), model.wide.id()});
+  for (int n = 0; n < static_cast<int>(fused.nodes.size()); ++n) {
+    const NodeData& node = fused.nodes[static_cast<std::size_t>(n)];
+    for (const int id : node.in)
+      EXPECT_TRUE(id == kAbsent || fused.values[static_cast<std::size_t>(id)].producer < n);
+    for (std::size_t i = 0; i < node.out.size(); ++i) {
+      if (node.out[i] == kAbsent) continue;
+      EXPECT_EQ(fused.values[static_cast<std::size_t>(node.out[i])].producer, n);
+      EXPECT_EQ(fused.values[static_cast<std::size_t>(node.out[i])].output, static_cast<int>(i));
+    }
+  }
+  EXPECT_NE(fused.values[static_cast<std::size_t>(model.wide.id())].producer, kAbsent)
+      << "a returned value is still made";
+}
+
+class FuseBits : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(FuseBits, StayTheSame) {
+  for (const Device& device : {Device::reference(), Device::cpu(2)}) {
+    const Training plain = train(GetParam(), device, false),
+                   fused = train(GetParam(), device, true);
+    EXPECT_EQ(plain.sha256, fused.sha256) << to_string(device);
+    EXPECT_EQ(plain.losses, fused.losses);
+    EXPECT_EQ(plain.wide, fused.wide);
+    EXPECT_LT(fused.launches, plain.launches);
+    EXPECT_NE(plain.losses[0], plain.losses[2]) << "training must change the loss";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, FuseBits, ::testing::Values("relu", "gelu", "silu", "tanh"));
+
+/// y = relu(linear(x)) + z, where z reads linear(x) and stands before relu: order must change.
+TEST(Fuse, MovesReadersOfWhatTheMergedNodeMakes) {
+  Graph graph(Mode::evaluate);
+  const Value x = graph.input("x", {2, 3});
+  const Value y = linear(x, graph.parameter("w", {4, 3}, normal(0, 1)));
+  const Value between = multiply(y, 2.0);
+  const Value after = multiply(between, 3.0);
+  const Value z = relu(y);
+  const Value sum = add(after, z);
+  GraphData fused = graph.data();
+  fuse(fused, {sum.id()});
+  EXPECT_EQ(count(fused, "activation"), 0);
+  EXPECT_EQ(fused.values[static_cast<std::size_t>(z.id())].producer, 0);
+  EXPECT_EQ(fused.values[static_cast<std::size_t>(y.id())].producer, 0);
+  EXPECT_NO_THROW(check_plan(make_plan(graph.data(), {}, {.outputs = {sum.id()}})));
+}
+
+}  // namespace
+}  // namespace fornax
