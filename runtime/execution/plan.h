@@ -77,6 +77,9 @@ void plan_memory(Plan& plan);
 void check_plan(const Plan& plan);
 
 PlanSummary summarize(const Plan& plan);
+/// Steps with kernels, streams and events, then values with places: the same text for equal plans.
 std::string print(const Plan& plan);
+/// One line for every kernel that was asked before the chosen one and refused: node and reason.
+std::string print_refusals(const Plan& plan);
 
 }  // namespace fornax

@@ -76,6 +76,22 @@ std::string print(const Plan& plan) {
   return text;
 }
 
+std::string print_refusals(const Plan& plan) {
+  std::string text;
+  for (const PlanStep& step : plan.steps) {
+    if (step.kind != PlanStep::Kind::launch) continue;
+    const NodeData& node = plan.graph.nodes[at(step.node)];
+    const NodeTypes types = types_of(plan.graph, node);
+    const kernels::Signature signature{types.in, types.out, node.attributes};
+    for (const kernels::Kernel* kernel : kernels::find_kernels(node.op->name, plan.model.backend)) {
+      if (kernel == step.kernel) break;
+      const std::string refusal = kernel->offer(signature, plan.model).refusal;
+      if (!refusal.empty()) text += describe(plan.graph, step.node) + ": " + refusal + '\n';
+    }
+  }
+  return text;
+}
+
 PlanSummary summarize(const Plan& plan) {
   PlanSummary summary;
   summary.nodes = static_cast<std::int64_t>(plan.graph.nodes.size());
