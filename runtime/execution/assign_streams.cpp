@@ -1,5 +1,6 @@
 // Streams and events of a plan: weight gradients run beside the backward pass.
 #include <algorithm>
+#include <array>
 
 #include "runtime/execution/happens_before.h"
 
@@ -9,17 +10,17 @@ namespace {
 
 std::size_t at(int id) { return static_cast<std::size_t>(id); }
 
-constexpr int kMain = 0, kSecond = 1;
+constexpr int kSecond = 1;  // the main stream is 0
 
 class Assigner {
  public:
   explicit Assigner(Plan& plan) : plan_(plan) {}
 
-  /// Sets streams; false when nothing leaves the main stream.
+  /// Sets streams; false when nothing leaves the main stream, which always has the first step.
   bool choose_streams() {
     bool any = false;
     for (PlanStep& step : plan_.steps) {
-      if (step.kind != PlanStep::Kind::launch) continue;
+      if (step.kind != PlanStep::Kind::launch || &step == plan_.steps.data()) continue;
       if (!plan_.graph.nodes[at(step.node)].op->weight_gradient) continue;
       step.stream = kSecond;
       any = true;
@@ -62,8 +63,8 @@ class Assigner {
     for (std::size_t s = 0; s < plan_.steps.size(); ++s) copy_needs(s, last);
   }
 
-  /// Uploads need nothing and stand before all; the second stream's readers of an input wait for
-  /// it. Downloads need the producer.
+  /// Uploads need nothing and stand before all; the second stream waits for them, or for the first
+  /// step, so that capture reaches it. Downloads need the producer.
   void copy_needs(std::size_t s, const std::vector<std::array<int, 2>>& last) {
     const PlanStep& step = plan_.steps[s];
     if (step.kind == PlanStep::Kind::download) {
@@ -71,7 +72,7 @@ class Assigner {
       if (producer != kAbsent) needs_[s] = last[at(producer)][kSecond];
     }
     if (step.kind != PlanStep::Kind::launch || step.stream != kSecond) return;
-    const int last_upload = static_cast<int>(plan_.inputs.size()) - 1;
+    const int last_upload = std::max(static_cast<int>(plan_.inputs.size()) - 1, 0);
     needs_[s] = std::max(needs_[s], last_upload);
   }
 

@@ -146,7 +146,9 @@ void damage(Plan& plan, std::mt19937& random) {
   PlanStep& step = plan.steps[random() % plan.steps.size()];
   if (kind == 0 && plan.arena_bytes > 0) {
     const std::size_t id = random() % plan.values.size();
-    const auto offset = static_cast<std::int64_t>(random() % (plan.arena_bytes / 256)) * 256;
+    const auto offset =
+        static_cast<std::int64_t>(random() % static_cast<std::size_t>(plan.arena_bytes / 256)) *
+        256;
     if (plan.values[id].location.space != Location::Space::arena) return;
     for (PlanValue& value : plan.values)
       if (value.root == static_cast<int>(id)) value.location.offset_bytes = offset;

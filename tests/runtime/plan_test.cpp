@@ -105,5 +105,16 @@ TEST(Plan, WeightGradientsRunOnTheSecondStream) {
   EXPECT_LE(plan.events, 6);
 }
 
+TEST(Plan, TheSecondStreamAlwaysBeginsAtTheMainOne) {
+  GraphMaker maker;
+  const int w = maker.parameter("w", 64);
+  const int first = maker.add(kWeightGradient, {w}, 64);
+  const int second = maker.add(kWeightGradient, {w}, 64);
+  const Plan plan = plan_of(maker, {first, second}, 2);
+  EXPECT_EQ(plan.steps[0].stream, 0);
+  EXPECT_EQ(plan.steps[1].stream, 1);
+  EXPECT_EQ(plan.steps[1].waits, std::vector<int>{plan.steps[0].signal});
+}
+
 }  // namespace
 }  // namespace fornax::testing
