@@ -27,6 +27,8 @@ constexpr std::array kTable = {
                         "A category alone means category=debug."},
     EnvironmentVariable{"FORNAX_LOG_FILE", "a path", "standard error",
                         "Where the log goes; lines are appended."},
+    EnvironmentVariable{"FORNAX_MODULE_DIR", "a folder", "the folder of libfornax",
+                        "Where the backend modules libfornax_cuda.so and libfornax_simt.so are."},
     EnvironmentVariable{"FORNAX_SIMT_ARCH", "`80`, `90`", "`90`",
                         "The GPU architecture that the simt machine plays."},
     EnvironmentVariable{"FORNAX_SLOW_TESTS", "`1`", "not set",

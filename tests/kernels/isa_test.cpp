@@ -72,7 +72,7 @@ TEST(Isa, AnAbsentOneIsRefusedAndNothingChanges) {
 class IsaEnvironment : public testing::Test {
  protected:
   static int run(const std::string& value, const std::string& probe) {
-    const std::string command = "FORNAX_ISA='" + value + "' FORNAX_ISA_PROBE=1 '" +
+    const std::string command = "FORNAX_ISA='" + value + "' ISA_TEST_PROBE=1 '" +
                                 testing::internal::GetArgvs()[0] + "' --gtest_filter=" + probe +
                                 " > /dev/null 2>&1";
     return std::system(command.c_str());
@@ -80,13 +80,13 @@ class IsaEnvironment : public testing::Test {
 };
 
 TEST(IsaProbe, ActiveIsaIsTheNamedOne) {
-  if (std::getenv("FORNAX_ISA_PROBE") == nullptr) GTEST_SKIP() << "run by IsaEnvironment";
+  if (std::getenv("ISA_TEST_PROBE") == nullptr) GTEST_SKIP() << "run by IsaEnvironment";
   EXPECT_STREQ(host::name(host::active_isa()), std::getenv("FORNAX_ISA"));
   EXPECT_EQ(FORNAX_DISPATCH(lanes)(), expected_lanes(host::active_isa()));
 }
 
 TEST(IsaProbe, ActiveIsaThrows) {
-  if (std::getenv("FORNAX_ISA_PROBE") == nullptr) GTEST_SKIP() << "run by IsaEnvironment";
+  if (std::getenv("ISA_TEST_PROBE") == nullptr) GTEST_SKIP() << "run by IsaEnvironment";
   EXPECT_THROW(host::active_isa(), Error);
 }
 

@@ -18,6 +18,32 @@ OpCase view(const std::string& name, const Shape& shape,
   return c;
 }
 
+std::vector<Refusal> refusals() {
+  return {{ErrorCode::shape, "\\[2, 3\\] and \\[5\\] differ in elements",
+           [](Graph g) {
+             reshape(g.input("x", {2, 3}), {5});
+           }},
+          {ErrorCode::shape, "nothing whole for the extent -1",
+           [](Graph g) {
+             reshape(g.input("x", {2, 3}), {4, -1});
+           }},
+          {ErrorCode::shape, "axes must permute those of \\[2, 3\\]",
+           [](Graph g) {
+             permute(g.input("x", {2, 3}), {0, 0});
+           }},
+          {ErrorCode::shape, "\\[1, 4\\) is not within the 3 elements of axis 1",
+           [](Graph g) {
+             slice(g.input("x", {2, 3}), 1, 1, 4);
+           }},
+          {ErrorCode::shape, "axis 2 of",
+           [](Graph g) {
+             slice(g.input("x", {2, 3}), 2, 0, 1);
+           }},
+          {ErrorCode::shape, "\\[2, 3\\] does not broadcast to \\[3, 3\\]", [](Graph g) {
+             broadcast(g.input("x", {2, 3}), {3, 3});
+           }}};
+}
+
 std::vector<OpCase> cases() {
   std::vector<OpCase> all = {
       view("reshape", {6, 10},
@@ -54,29 +80,7 @@ std::vector<OpCase> cases() {
       view("empty_slice", {4, 6}, [](Value x) { return slice(x, 1, 3, 3); }),
   };
   all.back().mostly_zeros = true;
-  all[0].refusals = {{ErrorCode::shape, "\\[2, 3\\] and \\[5\\] differ in elements",
-                      [](Graph g) {
-                        reshape(g.input("x", {2, 3}), {5});
-                      }},
-                     {ErrorCode::shape, "nothing whole for the extent -1",
-                      [](Graph g) {
-                        reshape(g.input("x", {2, 3}), {4, -1});
-                      }},
-                     {ErrorCode::shape, "axes must permute those of \\[2, 3\\]",
-                      [](Graph g) {
-                        permute(g.input("x", {2, 3}), {0, 0});
-                      }},
-                     {ErrorCode::shape, "\\[1, 4\\) is not within the 3 elements of axis 1",
-                      [](Graph g) {
-                        slice(g.input("x", {2, 3}), 1, 1, 4);
-                      }},
-                     {ErrorCode::shape, "axis 2 of",
-                      [](Graph g) {
-                        slice(g.input("x", {2, 3}), 2, 0, 1);
-                      }},
-                     {ErrorCode::shape, "\\[2, 3\\] does not broadcast to \\[3, 3\\]", [](Graph g) {
-                        broadcast(g.input("x", {2, 3}), {3, 3});
-                      }}};
+  all[0].refusals = refusals();
   return all;
 }
 
