@@ -38,12 +38,18 @@ FORNAX_NUMERIC_FN T scale_gradient_term(T dy, T x, T mean, T inverse) {
   return dy * ((x - mean) * inverse);
 }
 
-/// dx through the batch's statistics; mean_shift = d_shift / rows, mean_scale = d_scale / rows.
+/// What dx needs of its channel: mean_shift = d_shift / rows, mean_scale = d_scale / rows, both 0
+/// where the statistics are constants.
 template <class T>
-FORNAX_NUMERIC_FN T batch_norm_gradient(T dy, T x, T mean, T inverse, T slope, T mean_shift,
-                                        T mean_scale) {
-  const T normalized = (x - mean) * inverse;
-  return slope * fma(T(0) - normalized, mean_scale, dy - mean_shift);
+struct ChannelGradient {
+  T mean, inverse, slope, mean_shift, mean_scale;
+};
+
+/// dx through the batch's statistics.
+template <class T>
+FORNAX_NUMERIC_FN T batch_norm_gradient(T dy, T x, const ChannelGradient<T>& channel) {
+  const T normalized = (x - channel.mean) * channel.inverse;
+  return channel.slope * fma(T(0) - normalized, channel.mean_scale, dy - channel.mean_shift);
 }
 
 }  // namespace FORNAX_NUMERIC_NAMESPACE

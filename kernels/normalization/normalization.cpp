@@ -141,9 +141,10 @@ void reference_gradient(const KernelArgs& args) {
     });
     const T mean_shift = batch ? d_shift / static_cast<T>(rows) : T(0);
     const T mean_scale = batch ? d_scale / static_cast<T>(rows) : T(0);
+    const numeric::ChannelGradient<T> channel{mean, inverse, slope, mean_shift, mean_scale};
     for (std::int64_t row = 0; row < rows; ++row)
-      args.out[0].as<T>()[row * channels + c] = numeric::batch_norm_gradient(
-          dy[row * channels], x[row * channels], mean, inverse, slope, mean_shift, mean_scale);
+      args.out[0].as<T>()[row * channels + c] =
+          numeric::batch_norm_gradient(dy[row * channels], x[row * channels], channel);
     args.out[1].as<T>()[c] = d_scale;
     args.out[2].as<T>()[c] = d_shift;
   }

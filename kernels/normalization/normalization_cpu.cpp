@@ -132,9 +132,10 @@ void gradient_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
     for_channels(b.channels, [&](std::int64_t c, auto zero) HWY_ATTR {
       const std::int64_t i = row * b.channels + c;
       const auto at = [&](const float* of) HWY_ATTR { return num::load(of + c, zero); };
+      const num::ChannelGradient<decltype(zero)> channel{at(b.mean), at(b.inverse), at(b.slope),
+                                                         at(b.mean_shift), at(b.mean_scale)};
       num::store(
-          num::batch_norm_gradient(num::load(b.dy + i, zero), num::load(b.x + i, zero), at(b.mean),
-                                   at(b.inverse), at(b.slope), at(b.mean_shift), at(b.mean_scale)),
+          num::batch_norm_gradient(num::load(b.dy + i, zero), num::load(b.x + i, zero), channel),
           b.out + i);
     });
 }

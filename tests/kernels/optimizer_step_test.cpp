@@ -11,35 +11,40 @@ namespace {
 
 using Update = std::function<void(Graph, const Gradients&)>;
 
+const std::vector<Shape> kShapes = {{7}, {33, 5}, {}, {0}, {16385 * 2 + 3}, {64}};
+
 /// Parameters, gradients and moments of several tensors; the outputs of the optimizer node.
 OpCase optimizer(const std::string& name, int moments, const Attributes& settings,
-                 bool scaled = false) {
+                 bool scaled = false, const std::vector<Shape>& shapes = kShapes) {
   OpCase c;
   c.name = name;
-  const std::vector<Shape> shapes = {{7}, {33, 5}, {}, {0}, {16385 * 2 + 3}, {64}};
-  for (int part = 0; part < 2 + moments; ++part)
+  const OpInput::Role roles[] = {OpInput::Role::parameter, OpInput::Role::input,
+                                 OpInput::Role::state, OpInput::Role::state};
+  for (std::size_t part = 0; part < 2 + static_cast<std::size_t>(moments); ++part)
     for (const Shape& shape : shapes)
       c.inputs.push_back({.shape = shape,
                           .draw = part == 3 ? draw_uniform(0, 2) : draw_normal(),
-                          .role = part == 1   ? OpInput::Role::input
-                                  : part == 0 ? OpInput::Role::parameter
-                                              : OpInput::Role::state});
+                          .role = roles[part]});
   if (scaled) c.inputs.push_back({.shape = {}, .draw = draw_uniform(0.5, 1)});
   c.has_gradient = false;
   c.dtypes = {DType::f32};
   c.bounds = {.f32 = 5e-6};  // a lone element may cancel
+  std::vector<double> decays, scales;
+  for (std::size_t i = 0; i < shapes.size(); ++i) {
+    decays.push_back(0.05 * static_cast<double>(i % 3));
+    scales.push_back(1 + 0.3 * static_cast<double>(i % 4));
+  }
   c.build = [=](std::span<const Value> in) {
     Graph graph = in[0].graph();
     std::vector<Value> operands(in.begin(), in.end());
     if (!scaled) operands.emplace_back();
     Attributes attributes = settings;
-    attributes.set("tensors", std::int64_t{6});
+    attributes.set("tensors", static_cast<std::int64_t>(decays.size()));
     attributes.set("moments", std::int64_t{moments});
     attributes.set("learning_rate_slot", std::int64_t{graph.step_scalar("learning_rate", 0.0625)});
-    attributes.set("weight_decay", std::vector<double>{0.01, 0, 0.5, 0, 0.1, 1});
-    attributes.set("learning_rate_scale", std::vector<double>{1, 0.3, 1, 1, 0.1, 2});
-    auto out = graph.add(moments == 2 ? "adamw" : "sgd", operands, attributes);
-    return out;
+    attributes.set("weight_decay", decays);
+    attributes.set("learning_rate_scale", scales);
+    return graph.add(moments == 2 ? "adamw" : "sgd", operands, attributes);
   };
   return c;
 }
@@ -112,13 +117,16 @@ std::vector<OpCase> cases() {
     return Attributes{{"momentum", momentum}, {"nesterov", nesterov}};
   };
   const Attributes adam{{"beta1", 0.9}, {"beta2", 0.999}, {"epsilon", 1e-8}};
-  std::vector<OpCase> all = {optimizer("sgd", 0, sgd_of(0, 0)),
-                             optimizer("sgd_momentum", 1, sgd_of(0.9, 0)),
-                             optimizer("sgd_nesterov_scaled", 1, sgd_of(0.9, 1), true),
-                             optimizer("adamw", 2, adam),
-                             optimizer("adamw_scaled", 2, adam, true),
-                             norm("norm_of_one", {{5}}),
-                             norm("norm_of_many", {{33, 7}, {}, {0}, {65536 * 2 + 5}, {128}})};
+  std::vector<OpCase> all = {
+      optimizer("sgd", 0, sgd_of(0, 0)),
+      optimizer("sgd_momentum", 1, sgd_of(0.9, 0)),
+      optimizer("sgd_nesterov_scaled", 1, sgd_of(0.9, 1), true),
+      optimizer("adamw", 2, adam),
+      optimizer("adamw_scaled", 2, adam, true),
+      optimizer("more_than_one_table", 1, sgd_of(0.5, 0), false, std::vector<Shape>(300, {3})),
+      norm("norm_of_one", {{5}}),
+      norm("norm_of_300", std::vector<Shape>(300, {3})),
+      norm("norm_of_many", {{33, 7}, {}, {0}, {65536 * 2 + 5}, {128}})};
   all[0].refusals = refusals();
   return all;
 }
