@@ -1,6 +1,7 @@
 // Everything public.
 #pragma once
 #include <fornax/attributes.h>
+#include <fornax/data.h>
 #include <fornax/device.h>
 #include <fornax/dtype.h>
 #include <fornax/error.h>
@@ -27,4 +28,5 @@
 #include <fornax/shape.h>
 #include <fornax/state.h>
 #include <fornax/storage.h>
+#include <fornax/table.h>
 #include <fornax/tensor.h>
