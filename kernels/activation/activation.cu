@@ -3,7 +3,7 @@
 #include "kernels/activation/activation_functions.h"
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"
-#include "kernels/device/plan.h"
+#include "kernels/launch_plan.h"
 #include "kernels/rules.h"
 
 namespace fornax::kernels {

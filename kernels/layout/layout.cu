@@ -1,7 +1,7 @@
 // Copies between layouts on CUDA. Bound by memory: each element is read and written once.
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"
-#include "kernels/device/plan.h"
+#include "kernels/launch_plan.h"
 #include "kernels/device/shared.cuh"
 #include "kernels/device/warp.cuh"
 #include "kernels/layout/strided.h"

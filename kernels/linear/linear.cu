@@ -1,7 +1,7 @@
 // The fully connected layer on CUDA: which product a node becomes, and the sums over chunks.
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"
-#include "kernels/device/plan.h"
+#include "kernels/launch_plan.h"
 #include "kernels/linear/linear_shape.h"
 #include "kernels/linear/linear_tile.cuh"
 #include "kernels/reduction/column_sum.cuh"

@@ -30,17 +30,16 @@ struct Staged {
   float v[T];
 };
 
-/// Elements of the tile at (first, k) of an operand with `extent` rows; 0 outside.
+/// Elements of the tile at k; 0 outside.
 template <bool by_k, int T, class E>
-FORNAX_DEVICE void fetch(Staged<T>& to, const E* x, std::int64_t ld, std::int64_t first,
-                         std::int64_t extent, std::int64_t k, std::int64_t end) {
+FORNAX_DEVICE void fetch(Staged<T>& to, const TileSide<E>& side, std::int64_t k, std::int64_t end) {
   for (int j = 0; j < T; ++j) {
     const int e = thread_index() + j * kBlock;
-    const std::int64_t row = first + (by_k ? e / kDepth : e % (kSide * T));
+    const std::int64_t row = side.first + (by_k ? e / kDepth : e % (kSide * T));
     const std::int64_t at = k + (by_k ? e % kDepth : e / (kSide * T));
     to.v[j] = 0;
-    if (row < extent && at < end)
-      to.v[j] = read_element(x + (by_k ? row * ld + at : at * ld + row));
+    if (row < side.extent && at < end)
+      to.v[j] = read_element(side.x + (by_k ? row * side.ld + at : at * side.ld + row));
   }
 }
 template <bool by_k, int T>
@@ -103,10 +102,11 @@ __global__ void __launch_bounds__(kBlock, 1) exact_tile(TileProduct<E> p) {
   const std::int64_t n = std::int64_t{blockIdx.x} * Layout::kTile;
   const std::int64_t begin = (p.first_chunk + blockIdx.z) * p.chunk;
   const std::int64_t end = begin + p.chunk < p.K ? begin + p.chunk : p.K;
+  const TileSide<E> side_a{p.a, p.lda, m, p.M}, side_b{p.b, p.ldb, n, p.N};
   float acc[T][T] = {};
   Staged<T> a, b;
-  fetch<a_by_k>(a, p.a, p.lda, m, p.M, begin, end);
-  fetch<b_by_k>(b, p.b, p.ldb, n, p.N, begin, end);
+  fetch<a_by_k>(a, side_a, begin, end);
+  fetch<b_by_k>(b, side_b, begin, end);
   int stage = 0;
   for (std::int64_t k = begin; k < end; k += kDepth, stage ^= 1) {
     float* at = words + stage * 2 * Layout::kOperand;
@@ -114,8 +114,8 @@ __global__ void __launch_bounds__(kBlock, 1) exact_tile(TileProduct<E> p) {
     put<b_by_k>(at + Layout::kOperand, b);
     sync_block();
     if (k + kDepth < end) {
-      fetch<a_by_k>(a, p.a, p.lda, m, p.M, k + kDepth, end);
-      fetch<b_by_k>(b, p.b, p.ldb, n, p.N, k + kDepth, end);
+      fetch<a_by_k>(a, side_a, k + kDepth, end);
+      fetch<b_by_k>(b, side_b, k + kDepth, end);
     }
     if (end - k >= kDepth) {
 #pragma unroll

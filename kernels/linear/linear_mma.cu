@@ -24,15 +24,16 @@ struct Operand {
   static constexpr int kElements = (by_k ? tile : kDepth) * kPitch;
 
   template <class E>
-  FORNAX_DEVICE static void load(E* stage, const E* x, std::int64_t ld, std::int64_t first,
-                                 std::int64_t extent, std::int64_t k, std::int64_t end) {
+  FORNAX_DEVICE static void load(E* stage, const TileSide<E>& side, std::int64_t k,
+                                 std::int64_t end) {
     constexpr int kPieces = (by_k ? kDepth : tile) / 8;
     for (int i = thread_index(); i < tile * kDepth / 8; i += kBlock) {
       const int line = i / kPieces, piece = i % kPieces * 8;
-      const std::int64_t row = first + (by_k ? line : piece), at = k + (by_k ? piece : line);
-      const bool inside = row < extent && at < end;
-      const E* from = inside ? x + (by_k ? row * ld + at : at * ld + row) : x;
-      copy_async<16>(stage + line * kPitch + piece, from, inside ? 16 : 0);
+      const std::int64_t row = side.first + (by_k ? line : piece), at = k + (by_k ? piece : line);
+      const bool inside = row < side.extent && at < end;
+      const std::int64_t offset = by_k ? row * side.ld + at : at * side.ld + row;
+      copy_async<16>(stage + line * kPitch + piece, side.x + (inside ? offset : 0),
+                     inside ? 16 : 0);
     }
   }
   /// The 16 x 16 part of a at (row, k).
@@ -129,12 +130,13 @@ __global__ void __launch_bounds__(kBlock, 2) mma_tile(TileProduct<E> p) {
   const std::int64_t begin = (p.first_chunk + blockIdx.z) * p.chunk;
   const std::int64_t end = begin + p.chunk < p.K ? begin + p.chunk : p.K;
   const int steps = static_cast<int>((end - begin + kDepth - 1) / kDepth);
+  const TileSide<E> a{p.a, p.lda, m, p.M}, b{p.b, p.ldb, n, p.N};
   const auto load = [&](int step) {
     if (step < steps) {
       E* stage = ring + step % kStages * S::kStage;
       const std::int64_t k = begin + std::int64_t{step} * kDepth;
-      S::A::load(stage, p.a, p.lda, m, p.M, k, end);
-      S::B::load(stage + S::A::kElements, p.b, p.ldb, n, p.N, k, end);
+      S::A::load(stage, a, k, end);
+      S::B::load(stage + S::A::kElements, b, k, end);
     }
     copy_async_commit();  // an empty group at the end keeps the count
   };

@@ -23,6 +23,13 @@ struct TileProduct {
   Activation activation;
 };
 
+/// One operand as a tile sees it: rows [first, extent).
+template <class E>
+struct TileSide {
+  const E* x;
+  std::int64_t ld, first, extent;
+};
+
 enum class TileLayout { forward, dgrad, wgrad };  ///< a and b: both by k; only a; neither
 
 /// Launches it over `chunks` chunks. E is float, bf16 or f16.

@@ -2,7 +2,7 @@
 // memory.
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"
-#include "kernels/device/plan.h"
+#include "kernels/launch_plan.h"
 #include "kernels/pointwise/cast.cuh"
 #include "kernels/pointwise/cast_functions.h"
 

@@ -1,7 +1,7 @@
 // Elementwise arithmetic, fill and cast on CUDA. Bound by memory.
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"
-#include "kernels/device/plan.h"
+#include "kernels/launch_plan.h"
 #include "kernels/pointwise/cast.cuh"
 #include "kernels/pointwise/pointwise_walk.h"
 
@@ -35,29 +35,31 @@ __global__ void pointwise_strided(PointwiseTask<E> t) {
   }
 }
 
-/// Row-major operands of the output's shape, aligned to four elements: four a thread.
+/// Row-major operands of the output's shape: operand k at element i.
+template <class E>
+FORNAX_DEVICE Four operand_four(const PointwiseTask<E>& t, int k, std::int64_t i) {
+  if (t.in[k]) return read_four(t.in[k] + i);
+  return {{t.number, t.number, t.number, t.number}};
+}
+template <class E>
+FORNAX_DEVICE float operand(const PointwiseTask<E>& t, int k, std::int64_t i) {
+  return t.in[k] ? read_element(t.in[k] + i) : t.number;
+}
+
+/// Four elements a thread at a time; all operands aligned to four.
 template <class E>
 __global__ void pointwise_fours(PointwiseTask<E> t) {
-  for (std::int64_t i = 4 * grid_thread(); i < t.count; i += 4 * grid_threads()) {
-    if (i + 4 <= t.count) {
-      Four v[3], y;
-      for (int k = 0; k < 3; ++k) {
-        if (t.in[k])
-          v[k] = read_four(t.in[k] + i);
-        else
-          v[k] = {{t.number, t.number, t.number, t.number}};
-      }
-      for (int j = 0; j < 4; ++j)
-        y.v[j] = numeric::pointwise(t.function, v[0].v[j], v[1].v[j], v[2].v[j]);
-      write_four(t.out + i, y);
-      continue;
-    }
-    for (std::int64_t j = i; j < t.count; ++j) {
-      float v[3];
-      for (int k = 0; k < 3; ++k) v[k] = t.in[k] ? read_element(t.in[k] + j) : t.number;
-      write_element(t.out + j, numeric::pointwise(t.function, v[0], v[1], v[2]));
-    }
+  const std::int64_t whole = t.count / 4 * 4;
+  for (std::int64_t i = 4 * grid_thread(); i < whole; i += 4 * grid_threads()) {
+    const Four a = operand_four(t, 0, i), b = operand_four(t, 1, i), c = operand_four(t, 2, i);
+    Four y;
+    for (int j = 0; j < 4; ++j) y.v[j] = numeric::pointwise(t.function, a.v[j], b.v[j], c.v[j]);
+    write_four(t.out + i, y);
   }
+  const std::int64_t last = whole + grid_thread();
+  if (last < t.count)
+    write_element(t.out + last, numeric::pointwise(t.function, operand(t, 0, last),
+                                                   operand(t, 1, last), operand(t, 2, last)));
 }
 
 Offer offer_elements(const Signature& s, const DeviceModel&) {

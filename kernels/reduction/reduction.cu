@@ -1,7 +1,7 @@
 // Sums over rows and over columns on CUDA. Bound by reading x once.
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"
-#include "kernels/device/plan.h"
+#include "kernels/launch_plan.h"
 #include "kernels/device/warp.cuh"
 #include "kernels/numeric/ordered_sum.h"
 #include "kernels/reduction/column_sum.cuh"
