@@ -124,7 +124,7 @@ Built build(const OpCase& op_case, DType dtype, bool specials) {
 ReferenceRun reference_run(const Built& built, DType storage, int prefill = 0xff) {
   ReferenceRun run(built.graph.data(), storage, prefill);
   run.step = {
-      .step = 3, .seed = 17, .first_sample = 40, .bad_index = 0, .bad_value = 0, .scalars = {}};
+      .step = 3, .seed = 17, .first_sample = 41, .bad_index = 0, .bad_value = 0, .scalars = {}};
   const auto& scalars = built.graph.data().scalars;
   for (std::size_t i = 0; i < scalars.size(); ++i)
     run.step.scalars[i] = static_cast<float>(scalars[i].initial);
