@@ -30,3 +30,4 @@
 #include <fornax/storage.h>
 #include <fornax/table.h>
 #include <fornax/tensor.h>
+#include <fornax/training.h>

@@ -1,0 +1,172 @@
+// Trainer::fit: epochs over a loader, resumed bit for bit.
+#include <fornax/error.h>
+#include <fornax/storage.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <utility>
+
+#include "kernels/op.h"
+#include "runtime/training/schedule.h"
+#include "runtime/training/trainer_content.h"
+
+namespace fornax {
+
+using kernels::require;
+
+namespace {
+
+void check(const FitOptions &options, const Dataset &data) {
+  const auto refuse_unless = [](bool condition, const std::string &message) {
+    require(condition, ErrorCode::invalid_argument, "fit: " + message);
+  };
+  refuse_unless(options.epochs >= 0, "epochs is " +
+                                         std::to_string(options.epochs) +
+                                         "; it is 0 or more");
+  refuse_unless(options.batch_size > 0, "batch_size is " +
+                                            std::to_string(options.batch_size) +
+                                            "; it is 1 or more");
+  refuse_unless(options.warmup >= 0 && options.warmup < 1,
+                "warmup is " + std::to_string(options.warmup) +
+                    "; it lies in [0, 1)");
+  refuse_unless(
+      options.validation_fraction >= 0 && options.validation_fraction < 1,
+      "validation_fraction is " + std::to_string(options.validation_fraction) +
+          "; it lies in [0, 1)");
+  refuse_unless(data.size() > 0, "the data set has no rows");
+  refuse_unless(!(options.resume || options.stop_after_steps) ||
+                    !options.checkpoint.empty(),
+                "resume and stop_after_steps need a checkpoint");
+}
+
+/// One call of fit.
+class Fit {
+public:
+  Fit(Trainer &trainer, Trainer::Content &content, const Dataset &data,
+      const FitOptions &options)
+      : trainer_(trainer), content_(content), options_(options),
+        rows_(data.size()),
+        loader_(data, {.batch_size = std::min(options.batch_size, rows_),
+                       .seed = content.options.seed,
+                       .epochs = std::max<std::int64_t>(options.epochs, 1)}),
+        schedule_{options.schedule,
+                  std::visit([](const auto &o) { return o.learning_rate; },
+                             content.options.optimizer),
+                  options.warmup,
+                  options.epochs * loader_.batches_per_epoch()} {
+    content_.step(Mode::train,
+                  std::min(options.batch_size, rows_)); // makes the State
+    if (!options_.resume || !std::filesystem::exists(options_.checkpoint))
+      return;
+    load_checkpoint(options_.checkpoint, content_.state);
+    loader_.seek(content_.state.note(kPosition));
+  }
+
+  std::vector<EpochReport> run() {
+    std::vector<EpochReport> reports;
+    while (options_.epochs > 0) {
+      if (at_stop())
+        break;
+      const Batch *batch = loader_.next();
+      if (!batch)
+        break;
+      train(*batch);
+      if (batch->first + batch->features.shape()[0] < rows_)
+        continue;
+      reports.push_back(finish_epoch(batch->epoch));
+      if ((batch->epoch + 1) %
+              std::max<std::int64_t>(1, options_.checkpoint_epochs) ==
+          0)
+        save();
+      if (options_.on_epoch && !options_.on_epoch(reports.back()))
+        break;
+    }
+    save();
+    return reports;
+  }
+
+private:
+  static constexpr const char *kPosition = "loader";
+
+  bool at_stop() const {
+    return options_.stop_after_steps &&
+           content_.state.step() >= options_.stop_after_steps;
+  }
+
+  void save() {
+    if (options_.checkpoint.empty())
+      return;
+    content_.state.set_note(kPosition, loader_.position());
+    save_checkpoint(options_.checkpoint, content_.state);
+  }
+
+  void train(const Batch &batch) {
+    State &state = content_.state;
+    state.set_scalar("learning_rate", schedule_.at(state.step()));
+    const std::int64_t count = batch.features.shape()[0];
+    auto &step = content_.step(Mode::train, count);
+    const double loss =
+        step.program
+            .run({{"features", batch.features}, {"targets", batch.targets}})
+            .scalar(step.loss);
+    require(std::isfinite(loss), ErrorCode::invalid_argument,
+            "fit: the loss is " + std::to_string(loss) + " after step " +
+                std::to_string(state.step()) +
+                "; try a smaller learning rate, or clip_norm");
+    loss_sum_ += loss * static_cast<double>(count);
+    seen_ += static_cast<double>(count);
+  }
+
+  EpochReport finish_epoch(std::int64_t epoch) {
+    constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+    EpochReport report;
+    report.epoch = epoch + 1, report.epochs = options_.epochs;
+    report.step = content_.state.step();
+    report.training_loss =
+        std::exchange(loss_sum_, 0) / std::exchange(seen_, 0);
+    report.validation_loss = report.validation_accuracy = kNone;
+    if (options_.validation) {
+      const Evaluation held_out = trainer_.evaluate(*options_.validation);
+      report.validation_loss = held_out.loss,
+      report.validation_accuracy = held_out.accuracy;
+    }
+    report.learning_rate = content_.state.scalar("learning_rate");
+    const auto now = std::chrono::steady_clock::now();
+    report.seconds =
+        std::chrono::duration<double>(now - std::exchange(begin_, now)).count();
+    return report;
+  }
+
+  Trainer &trainer_;
+  Trainer::Content &content_;
+  const FitOptions &options_;
+  std::int64_t rows_;
+  DataLoader loader_;
+  RateSchedule schedule_;
+  double loss_sum_ = 0, seen_ = 0;
+  std::chrono::steady_clock::time_point begin_ =
+      std::chrono::steady_clock::now();
+};
+
+} // namespace
+
+std::vector<EpochReport> Trainer::fit(const Dataset &data,
+                                      const FitOptions &options) {
+  check(options, data);
+  content_->meet(data);
+  if (options.validation_fraction == 0)
+    return Fit(*this, *content_, data, options).run();
+  const auto [training, held_out] = split(
+      data, {.fraction = 1 - options.validation_fraction,
+             .seed = content_->options.seed,
+             .stratified = content_->options.loss == Loss::cross_entropy});
+  FitOptions inner = options;
+  inner.validation_fraction = 0;
+  inner.validation = &held_out;
+  return Fit(*this, *content_, training, inner).run();
+}
+
+} // namespace fornax
