@@ -28,10 +28,20 @@ void add_kernels(KernelLists& lists, std::span<const Kernel> kernels) {
   for (const Kernel& kernel : kernels) lists[kernel.op].push_back(&kernel);
 }
 
-std::mutex cuda_mutex;
-KernelLists& cuda_kernels() {
-  static KernelLists lists;
-  return lists;
+/// Kernel lists of the modules that were loaded, in order of loading.
+struct ModuleKernels {
+  std::string module;
+  KernelLists lists;
+};
+std::mutex modules_mutex;
+std::vector<ModuleKernels>& modules() {
+  static std::vector<ModuleKernels> list;
+  return list;
+}
+
+std::vector<const Kernel*> pick(const KernelLists& lists, std::string_view op) {
+  const auto found = lists.find(op);
+  return found == lists.end() ? std::vector<const Kernel*>() : found->second;
 }
 
 }  // namespace
@@ -52,25 +62,32 @@ std::span<const OpDefinition* const> all_ops() {
   return list;
 }
 
-std::vector<const Kernel*> find_kernels(std::string_view op, Backend backend) {
+std::vector<const Kernel*> find_kernels(std::string_view op, const DeviceModel& model) {
   static const auto cpu = [] {
     KernelLists lists;
     for (auto family : cpu_kernels_table()) add_kernels(lists, family);
     return lists;
   }();
-  const auto pick = [&](const KernelLists& lists) {
-    const auto found = lists.find(op);
-    return found == lists.end() ? std::vector<const Kernel*>() : found->second;
-  };
-  if (backend == Backend::cpu) return pick(cpu);
-  if (backend == Backend::reference) return {};
-  const std::lock_guard lock(cuda_mutex);
-  return pick(cuda_kernels());
+  if (model.backend == Backend::cpu) return pick(cpu, op);
+  if (model.backend == Backend::reference) return {};
+  const std::lock_guard lock(modules_mutex);
+  for (const ModuleKernels& loaded : modules())
+    if (model.module.empty() || model.module == loaded.module) return pick(loaded.lists, op);
+  return {};
 }
 
-void register_cuda_kernels(std::span<const Kernel> kernels) {
-  const std::lock_guard lock(cuda_mutex);
-  add_kernels(cuda_kernels(), kernels);
+std::vector<const Kernel*> find_kernels(std::string_view op, Backend backend) {
+  DeviceModel model;
+  model.backend = backend;
+  return find_kernels(op, model);
+}
+
+void register_cuda_kernels(std::string_view module, std::span<const Kernel> kernels) {
+  const std::lock_guard lock(modules_mutex);
+  for (ModuleKernels& loaded : modules())
+    if (loaded.module == module) return add_kernels(loaded.lists, kernels);
+  modules().push_back({std::string(module), {}});
+  add_kernels(modules().back().lists, kernels);
 }
 
 }  // namespace fornax::kernels

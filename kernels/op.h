@@ -119,6 +119,9 @@ struct DeviceModel {
   int multiprocessors = 1, threads = 1, streams = 1;
   std::int64_t memory_bytes = 0, shared_bytes_per_block = 0;
   double f32_flops = 0, bf16_flops = 0, bytes_per_second = 0;  ///< ceilings; 0: unknown
+  /// cuda: the module whose kernels serve, "cuda" or "simt"; empty (a model made by hand): those of
+  /// whichever module is loaded.
+  std::string module = {};
 
   static DeviceModel a100();
   static DeviceModel h100();
@@ -200,9 +203,11 @@ struct OpDefinition {
 const OpDefinition& find_op(std::string_view name);
 std::span<const OpDefinition* const> all_ops();
 /// Kernels of an op on a backend, in order of preference; reference has none (see OpDefinition).
-/// `cuda` answers from what register_cuda_kernels() was given by a loaded module.
+/// A CUDA model is answered from what its module gave to register_cuda_kernels().
+std::vector<const Kernel*> find_kernels(std::string_view op, const DeviceModel& model);
+/// The same for a model of that backend with no module named.
 std::vector<const Kernel*> find_kernels(std::string_view op, Backend backend);
-void register_cuda_kernels(std::span<const Kernel> kernels);
+void register_cuda_kernels(std::string_view module, std::span<const Kernel> kernels);
 
 /// Throws Error{code, message} unless `condition`. The second form puts nothing together before.
 inline void require(bool condition, ErrorCode code, const std::string& message) {

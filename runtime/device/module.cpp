@@ -24,6 +24,14 @@ std::string own_folder() {
   return slash == std::string::npos ? std::string(1, '.') : path.substr(0, slash);
 }
 
+/// A module takes the exported symbols of libfornax from the process; a program that opened
+/// libfornax itself as a private library does not show them.
+void show_own_symbols() {
+  Dl_info info;
+  if (dladdr(reinterpret_cast<const void*>(&build_id), &info) && info.dli_fname)
+    dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_GLOBAL);
+}
+
 const BackendModule& load(const std::string& name) {
   static std::mutex mutex;
   static std::map<std::string, const BackendModule*> loaded;
@@ -32,15 +40,17 @@ const BackendModule& load(const std::string& name) {
   const char* folder = std::getenv("FORNAX_MODULE_DIR");
   const std::string path =
       (folder && *folder ? std::string(folder) : own_folder()) + "/libfornax_" + name + ".so";
+  show_own_symbols();
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  kernels::require(handle, ErrorCode::unsupported,
-                   "device " + name + ": the module does not load: " + dlerror() +
-                       "; build fornax with it, or set FORNAX_MODULE_DIR");
+  if (!handle)
+    throw Error(ErrorCode::unsupported, "device " + name +
+                                            ": the module does not load: " + dlerror() +
+                                            "; build fornax with it, or set FORNAX_MODULE_DIR");
   const auto* module = static_cast<const BackendModule*>(dlsym(handle, "fornax_module"));
   kernels::require(module && std::strcmp(module->build_id, build_id()) == 0, ErrorCode::unsupported,
                    "device " + name + ": " + path + " belongs to another build of fornax");
   for (std::size_t i = 0; i < module->families; ++i)
-    kernels::register_cuda_kernels(module->kernels(i));
+    kernels::register_cuda_kernels(name, module->kernels(i));
   return *(loaded[name] = module);
 }
 
