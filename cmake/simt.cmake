@@ -32,4 +32,8 @@ function(fornax_simt_kernels target)
   fornax_compile_options(${target})
   target_compile_options(${target} PRIVATE -Wno-unused-function)
 endfunction()
-add_subdirectory(${PROJECT_SOURCE_DIR}/runtime/cuda/simt_module)
+
+include(cuda_backend)
+set_target_properties(fornax_simt_engine PROPERTIES CXX_VISIBILITY_PRESET hidden
+  VISIBILITY_INLINES_HIDDEN ON)
+add_subdirectory(${PROJECT_SOURCE_DIR}/runtime/cuda)
