@@ -51,7 +51,7 @@ class Chooser {
  private:
   bool offered(PlanStep& step, const NodeData& node, const NodeTypes& types) {
     const kernels::Signature signature{types.in, types.out, node.attributes};
-    for (const Kernel* kernel : kernels::find_kernels(node.op->name, plan_.model.backend)) {
+    for (const Kernel* kernel : kernels::find_kernels(node.op->name, plan_.model)) {
       Offer offer = kernel->offer(signature, plan_.model);
       if (!offer.refusal.empty()) {
         refusals_.push_back(std::move(offer.refusal));

@@ -83,7 +83,7 @@ std::string print_refusals(const Plan& plan) {
     const NodeData& node = plan.graph.nodes[at(step.node)];
     const NodeTypes types = types_of(plan.graph, node);
     const kernels::Signature signature{types.in, types.out, node.attributes};
-    for (const kernels::Kernel* kernel : kernels::find_kernels(node.op->name, plan.model.backend)) {
+    for (const kernels::Kernel* kernel : kernels::find_kernels(node.op->name, plan.model)) {
       if (kernel == step.kernel) break;
       const std::string refusal = kernel->offer(signature, plan.model).refusal;
       if (!refusal.empty()) text += describe(plan.graph, step.node) + ": " + refusal + '\n';

@@ -188,7 +188,8 @@ KernelCheckResult check_cpu_kernels(const NodeData& node, NodeOperands& referenc
 KernelCheckResult check_cuda_kernels(const NodeData& node, NodeOperands& reference,
                                      const kernels::StepState& step, double tolerance) {
   static const bool registered = [] {
-    for (const auto& family : kernels::cuda_kernels_table()) kernels::register_cuda_kernels(family);
+    for (const auto& family : kernels::cuda_kernels_table())
+      kernels::register_cuda_kernels("test", family);
     return true;
   }();
   (void)registered;
