@@ -4,7 +4,7 @@
 // backward.
 #include "kernels/cross_entropy/cross_entropy_row.h"
 #include "kernels/device/launch.cuh"
-#include "kernels/device/plan.h"
+#include "kernels/launch_plan.h"
 #include "kernels/offer.h"
 #include "kernels/softmax/row.cuh"
 

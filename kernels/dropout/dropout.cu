@@ -2,7 +2,7 @@
 // Bound by bytes, 8 an element.
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"
-#include "kernels/device/plan.h"
+#include "kernels/launch_plan.h"
 #include "kernels/dropout/dropout_launch.h"
 #include "kernels/offer.h"
 

@@ -1,7 +1,7 @@
 // Elementwise losses on CUDA: one warp a chunk of the ordered sum, one thread
 // an element backward. Bound by bytes: 8 an element forward, 12 backward.
 #include "kernels/device/launch.cuh"
-#include "kernels/device/plan.h"
+#include "kernels/launch_plan.h"
 #include "kernels/elementwise_loss/loss_element.h"
 #include "kernels/offer.h"
 #include "kernels/softmax/row.cuh"

@@ -4,7 +4,7 @@
 #include "kernels/device/atomics.cuh"
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"
-#include "kernels/device/plan.h"
+#include "kernels/launch_plan.h"
 #include "kernels/offer.h"
 #include "kernels/reduction/column_sum.h"
 

@@ -3,7 +3,7 @@
 // 16 an element in training, 8 else.
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"
-#include "kernels/device/plan.h"
+#include "kernels/launch_plan.h"
 #include "kernels/normalization/batch_norm_element.h"
 #include "kernels/offer.h"
 #include "kernels/reduction/column_sum.h"

@@ -2,7 +2,7 @@
 // pointers in the kernel's arguments. Bound by bytes: SGD 12 to 20 an element,
 // AdamW 28, the norm 4.
 #include "kernels/device/launch.cuh"
-#include "kernels/device/plan.h"
+#include "kernels/launch_plan.h"
 #include "kernels/device/shared.cuh"
 #include "kernels/offer.h"
 #include "kernels/optimizer_step/operands.h"

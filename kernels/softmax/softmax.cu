@@ -1,7 +1,7 @@
 // softmax, log_softmax and their gradients on CUDA: one warp a row, read again
 // from the caches. Bound by bytes: 8 an element (12 for the gradients).
 #include "kernels/device/launch.cuh"
-#include "kernels/device/plan.h"
+#include "kernels/launch_plan.h"
 #include "kernels/numeric/numeric.h"
 #include "kernels/offer.h"
 #include "kernels/softmax/row.cuh"
