@@ -64,6 +64,8 @@ class FORNAX_API State {
   std::string sha256() const;
 
   /// Adds what `graph` needs and this State lacks, with initial values. Existing entries stay.
+  /// Throws Error{shape} or Error{dtype} when an entry is not what the graph wants, and
+  /// Error{out_of_memory}; nothing is added then.
   void extend(const Graph& graph);
 
   const std::shared_ptr<StateData>& shared() const noexcept { return data_; }

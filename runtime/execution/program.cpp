@@ -24,6 +24,39 @@ void check_outputs(const Graph& graph, const CompileOptions& options) {
   }
 }
 
+/// "  gelu output f32 [64, 512], 131072 bytes" for the largest of the arena's values.
+std::string largest_values(const Plan& plan, std::size_t count) {
+  std::vector<int> roots;
+  for (int id = 0; id < static_cast<int>(plan.values.size()); ++id) {
+    const PlanValue& value = plan.values[static_cast<std::size_t>(id)];
+    if (value.root == id && value.location.space == Location::Space::arena) roots.push_back(id);
+  }
+  const auto bytes = [&](int id) { return plan.values[static_cast<std::size_t>(id)].bytes; };
+  std::stable_sort(roots.begin(), roots.end(), [&](int a, int b) { return bytes(a) > bytes(b); });
+  roots.resize(std::min(roots.size(), count));
+  std::string text;
+  for (const int id : roots) {
+    const ValueData& value = plan.graph.values[static_cast<std::size_t>(id)];
+    text += "\n  ";
+    text += value.producer == kAbsent ? "input " + value.name
+                                      : "output of " + describe(plan.graph, value.producer);
+    text += ": " + to_string(value.type) + ", " + std::to_string(bytes(id)) + " bytes";
+  }
+  return text;
+}
+
+void allocate_arena(ProgramData& data) {
+  try {
+    data.arena = DeviceMemory(data.state->backend, data.plan.arena_bytes);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::out_of_memory) throw;
+    throw Error(ErrorCode::out_of_memory,
+                "compile: the arena needs " + std::to_string(data.plan.arena_bytes) + " bytes: " +
+                    error.what() + "; a smaller batch would help. The largest values are" +
+                    largest_values(data.plan, 10));
+  }
+}
+
 void prepare_inputs(ProgramData& data) {
   for (const int id : data.plan.inputs) {
     const ValueData& value = data.plan.graph.values[static_cast<std::size_t>(id)];
@@ -131,7 +164,6 @@ std::string Program::print_plan() const { return print(data_->plan); }
 
 Program compile(const Graph& graph, const State& state, const CompileOptions& options) {
   check_outputs(graph, options);
-  State(state).extend(graph);
   Program program;
   program.data_ = std::make_shared<ProgramData>(graph);
   ProgramData& data = *program.data_;
@@ -144,7 +176,8 @@ Program compile(const Graph& graph, const State& state, const CompileOptions& op
   data.output_ids = plan_options.outputs;
   data.plan = make_plan(stored_graph(graph.data(), backend), backend.model(), plan_options);
   for (const StepScalar& scalar : graph.data().scalars) data.scalar_names.push_back(scalar.name);
-  data.arena = DeviceMemory(data.state->backend, data.plan.arena_bytes);
+  allocate_arena(data);
+  State(state).extend(graph);
   prepare_inputs(data);
   prepare_outputs(data);
   data.sequence =

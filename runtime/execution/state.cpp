@@ -56,7 +56,9 @@ Tensor converted(const Tensor& from, DType to) {
   return result;
 }
 
-void add_value(StateData& data, const ValueData& value) {
+using StateValues = std::map<std::string, StateValue, std::less<>>;
+
+void allocate_value(StateData& data, const ValueData& value, StateValues& added) {
   const Tensor initial = converted(
       initial_value(value.initializer, value.type.dtype, value.type.shape, value.name, data.seed),
       data.backend->storage(value.type.dtype));
@@ -65,7 +67,17 @@ void add_value(StateData& data, const ValueData& value) {
       value.role == Role::parameter ? StateEntry::Role::parameter : StateEntry::Role::state,
       initial.dtype(), initial.shape(), DeviceMemory(data.backend, bytes)};
   data.backend->upload(entry.memory.get(), initial.bytes().data(), bytes);
-  data.values.emplace(value.name, std::move(entry));
+  added.emplace(value.name, std::move(entry));
+}
+
+void add_value(StateData& data, const ValueData& value, StateValues& added) {
+  try {
+    allocate_value(data, value, added);
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::out_of_memory) throw;
+    throw Error(ErrorCode::out_of_memory,
+                "state: '" + value.name + "' " + to_string(value.type) + ": " + error.what());
+  }
 }
 
 }  // namespace
@@ -140,11 +152,12 @@ std::map<std::string, std::string> State::notes() const {
 }
 
 void State::extend(const Graph& graph) {
+  std::vector<const ValueData*> missing;
   for (const ValueData& value : graph.data().values) {
     if (value.role != Role::parameter && value.role != Role::state) continue;
     const auto found = data_->values.find(value.name);
     if (found == data_->values.end()) {
-      add_value(*data_, value);
+      missing.push_back(&value);
       continue;
     }
     require(found->second.shape == value.type.shape, ErrorCode::shape,
@@ -154,6 +167,9 @@ void State::extend(const Graph& graph) {
             "state: '" + value.name + "' is " + name(found->second.dtype) + ", the graph wants " +
                 name(value.type.dtype));
   }
+  StateValues added;  // all or nothing
+  for (const ValueData* value : missing) add_value(*data_, *value, added);
+  data_->values.merge(added);
   for (const StepScalar& scalar : graph.data().scalars)
     data_->scalars.try_emplace(scalar.name, scalar.initial);
 }
