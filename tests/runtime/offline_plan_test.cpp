@@ -37,7 +37,7 @@ void register_kernels() {
       list.push_back({op->name, op->name, accept, nullptr, launch_nothing});
     return list;
   }();
-  static const bool once = (kernels::register_cuda_kernels(kernels), true);
+  static const bool once = (kernels::register_cuda_kernels("test", kernels), true);
   EXPECT_TRUE(once);
 }
 
