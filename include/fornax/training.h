@@ -30,7 +30,8 @@ struct AdamW {
 using Optimizer = std::variant<AdamW, Sgd>;
 
 /// How the learning rate moves over the steps of fit(): constant, or down along half a cosine to
-/// zero after `warmup` of the steps rising from zero (Loshchilov and Hutter 2017, arXiv:1608.03983).
+/// zero after `warmup` of the steps rising from zero (Loshchilov and Hutter 2017,
+/// arXiv:1608.03983).
 enum class Schedule { constant, cosine };
 
 struct TrainerOptions {
@@ -65,8 +66,8 @@ struct FitOptions {
   /// When not empty: save here every `checkpoint_epochs` epochs and at the end.
   std::string checkpoint = {};
   std::int64_t checkpoint_epochs = 1;
-  bool resume = false;                   ///< go on from `checkpoint` if the file exists
-  std::int64_t stop_after_steps = 0;     ///< save and leave after so many steps in all; 0: never
+  bool resume = false;                ///< go on from `checkpoint` if the file exists
+  std::int64_t stop_after_steps = 0;  ///< save and leave after so many steps in all; 0: never
   std::function<bool(const EpochReport&)> on_epoch = {};  ///< false ends the training
 };
 

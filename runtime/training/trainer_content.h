@@ -20,18 +20,18 @@ struct Trainer::Content {
   Shape feature_shape, target_shape;
   DType feature_dtype = DType::none, target_dtype = DType::none;
 
-  /// The first data that are seen fix shapes and dtypes; later data must fit
-  /// them.
-  void meet(const Dataset &data);
+  enum class Targets { needed, optional };
+  /// The first data that a State was made for fix shapes and dtypes; later data must fit them.
+  void meet(const Dataset& data, Targets targets = Targets::needed);
   /// The Program for batches of `rows`; made when it is not there yet.
-  Step &step(Mode mode, std::int64_t rows);
+  Step& step(Mode mode, std::int64_t rows);
   /// The model's output for all rows, and the sum over rows of the loss.
-  Tensor sweep(const Dataset &data, double *loss);
+  Tensor sweep(const Dataset& data, double* loss);
 
-private:
-  void optimize(Graph graph, const Gradients &gradients) const;
+ private:
+  void optimize(Graph graph, const Gradients& gradients) const;
   Value loss_of(Value output, Value target) const;
   Step build(Mode mode, std::int64_t rows);
 };
 
-} // namespace fornax
+}  // namespace fornax
