@@ -249,10 +249,12 @@ int main(int count, char** words) {
   app.add_option("--progress", options.progress, "auto, plain or none")
       ->check(CLI::IsMember({"auto", "plain", "none"}));
   app.add_option("--out", options.out, "folder for results");
-  CLI11_PARSE(app, count, words);
   try {
+    app.parse(count, words);
     run(options);
     return 0;
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "classifier: %s\n", error.what());
     return 1;

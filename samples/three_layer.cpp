@@ -195,9 +195,11 @@ int main(int count, char** words) {
   app.add_option("--device", device, "cpu, reference, simt or cuda");
   app.add_option("--seed", seed, "seed of the initial weights");
   app.add_option("--epochs", epochs, "passes over the eight samples")->check(CLI::PositiveNumber);
-  CLI11_PARSE(app, count, words);
   try {
+    app.parse(count, words);
     return run(device, seed, epochs);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "three_layer: %s\n", error.what());
     return 1;
