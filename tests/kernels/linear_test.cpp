@@ -85,7 +85,8 @@ std::vector<OpCase> cases() {
        [](Graph g) {
          linear(g.input("x", {4, 5}, DType::i32), g.input("w", {3, 5}));
        }},
-      {ErrorCode::invalid_argument, "x is absent", [](Graph) { linear(Value(), Value()); }}};
+      {ErrorCode::invalid_argument, "linear: x is absent",
+       [](Graph) { linear(Value(), Value()); }}};
   return all;
 }
 

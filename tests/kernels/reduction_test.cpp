@@ -42,7 +42,7 @@ std::vector<OpCase> cases() {
   all[13].mostly_zeros = all[14].mostly_zeros = true;
   all[2].dtypes = {DType::f32, DType::bf16};  // the sum is beyond f16
   all[0].refusals = {
-      {ErrorCode::shape, "axis 2 of \\[3, 4\\]",
+      {ErrorCode::shape, "sum: axis 2 of \\[3, 4\\]",
        [](Graph g) {
          sum(g.input("x", {3, 4}), {2});
        }},
