@@ -1,0 +1,154 @@
+// State: names and hints, what set and extend refuse; the table of device names.
+#include <fornax/fornax.h>
+
+#include "tests/runtime/expect_error.h"
+
+namespace fornax {
+namespace {
+
+constexpr ErrorCode kInvalid = ErrorCode::invalid_argument;
+
+Graph two_layers(std::int64_t width = 5) {
+  Graph graph;
+  const Value x = graph.input("x", {2, 3});
+  const Value h = linear(x, graph.parameter("first.weight", {width, 3}, he_normal()));
+  const Value y = linear(h, graph.parameter("second.weight", {1, width}, he_normal()));
+  adamw(graph, gradients(sum(y), graph.parameters()), {.learning_rate = 0.125});
+  return graph;
+}
+
+TEST(State, HintsAtTheNearestName) {
+  State state = initialize(two_layers(), Device::cpu(1));
+  const char* hint =
+      "no parameter or state is called 'secnd.weigth'; the nearest is 'second.weight'";
+  expect_error(ErrorCode::not_found, hint, [&] { state.get("secnd.weigth"); });
+  expect_error(ErrorCode::not_found, hint, [&] { state.set("secnd.weigth", Tensor()); });
+  expect_error(ErrorCode::not_found, "the nearest is 'learning_rate'", [&] { state.scalar("lr"); });
+  expect_error(ErrorCode::not_found, "the nearest is 'learning_rate'",
+               [&] { state.set_scalar("rate", 1); });
+  const State empty = initialize(Graph(), Device::cpu(1));
+  try {
+    empty.get("w");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()).find("nearest"), std::string::npos) << "there is none";
+  }
+}
+
+TEST(State, SetRefusesWhatDoesNotFit) {
+  State state = initialize(two_layers(), Device::cpu(1), {.seed = 1});
+  const std::string hash = state.sha256();
+  expect_error(ErrorCode::shape, "'first.weight' has shape [5, 3]; got [3, 5]", [&] {
+    state.set("first.weight", Tensor(DType::f32, {3, 5}));
+  });
+  expect_error(ErrorCode::dtype, "i32 given where f32 is kept", [&] {
+    state.set("first.weight", Tensor(DType::i32, {5, 3}));
+  });
+  expect_error(kInvalid, "step -1; it is 0 or more", [&] { state.set_step(-1); });
+  EXPECT_EQ(state.sha256(), hash);
+  state.set("first.weight", Tensor(DType::f32, {5, 3}));
+  EXPECT_NE(state.sha256(), hash);
+  for (const float zero : state.get("first.weight").as<float>()) EXPECT_EQ(zero, 0);
+}
+
+TEST(State, KeepsWhatItIsGiven) {
+  State state = initialize(two_layers(), Device::cpu(1), {.seed = 7});
+  EXPECT_EQ(state.seed(), 7u);
+  EXPECT_EQ(state.scalar("learning_rate"), 0.125);
+  state.set_scalar("learning_rate", 0.5), state.set_note("where", "here"), state.set_step(12);
+  const State copy = state;  // one state
+  EXPECT_EQ(copy.scalars(), (std::map<std::string, double>{{"learning_rate", 0.5}}));
+  EXPECT_EQ(copy.notes(), (std::map<std::string, std::string>{{"where", "here"}}));
+  EXPECT_EQ(copy.note("elsewhere"), "");
+  EXPECT_EQ(copy.step(), 12);
+  EXPECT_EQ(copy.parameters().size(), 2u);
+  std::vector<std::string> names;
+  for (const StateEntry& entry : copy.entries()) names.push_back(entry.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"first.weight", "first.weight.moment1",
+                                             "first.weight.moment2", "second.weight",
+                                             "second.weight.moment1", "second.weight.moment2"}));
+}
+
+TEST(State, ExtendKeepsWhatIsThereAndRefusesWhatDoesNotFit) {
+  State state = initialize(two_layers(), Device::cpu(1), {.seed = 1});
+  const std::string hash = state.sha256();
+  state.extend(two_layers());
+  EXPECT_EQ(state.sha256(), hash);
+  Graph wrong_shape, wrong_dtype, more;
+  wrong_shape.parameter("before", {2}, ones());  // made before the one that does not fit
+  wrong_shape.parameter("first.weight", {4, 3}, ones());
+  expect_error(ErrorCode::shape, "'first.weight' has shape [5, 3], the graph wants [4, 3]",
+               [&] { state.extend(wrong_shape); });
+  expect_error(ErrorCode::shape, "the graph wants [4, 3]",
+               [&] { compile(wrong_shape, state, {}); });
+  wrong_dtype.state("first.weight", {5, 3}, zeros(), DType::i32);
+  expect_error(ErrorCode::dtype, "'first.weight' is f32, the graph wants i32",
+               [&] { state.extend(wrong_dtype); });
+  EXPECT_EQ(state.sha256(), hash) << "all or nothing";
+  more.state("count", {2}, zeros(), DType::i32);
+  state.extend(more);
+  EXPECT_EQ(state.get("count").dtype(), DType::i32);
+  EXPECT_NE(state.sha256(), hash);
+}
+
+TEST(State, IntegersStartFromZerosOnly) {
+  Graph graph;
+  graph.state("count", {2}, ones(), DType::i32);
+  expect_error(ErrorCode::dtype, "'count' is i32, which starts from zeros only",
+               [&] { initialize(graph, Device::cpu(1)); });
+}
+
+TEST(State, InitialValuesHangOnSeedAndNameAlone) {
+  const auto weight = [](const Graph& graph, const Device& device, std::uint64_t seed) {
+    const Tensor w = initialize(graph, device, {.seed = seed}).get("first.weight");
+    return std::vector<float>(w.as<float>().begin(), w.as<float>().end());
+  };
+  Graph alone;
+  alone.parameter("first.weight", {5, 3}, he_normal());
+  const auto wanted = weight(two_layers(), Device::cpu(1), 1);
+  EXPECT_EQ(weight(alone, Device::reference(), 1), wanted);
+  EXPECT_NE(weight(alone, Device::reference(), 2), wanted);
+}
+
+TEST(DeviceNames, AreParsedAndPrinted) {
+  using Kind = Device::Kind;
+  struct Row {
+    const char* text;
+    Kind kind;
+    int index, threads;
+    DType dtype;
+    const char* printed;
+  };
+  const Row table[] = {
+      {"automatic", Kind::automatic, 0, 0, DType::f32, "automatic"},
+      {"cpu", Kind::cpu, 0, 0, DType::f32, "cpu"},
+      {"cpu:2", Kind::cpu, 0, 2, DType::f32, "cpu:2"},
+      {"cpu:4095", Kind::cpu, 0, 4095, DType::f32, "cpu:4095"},
+      {"reference", Kind::reference, 0, 0, DType::f32, "reference"},
+      {"reference:f32", Kind::reference, 0, 0, DType::f32, "reference"},
+      {"reference:f64", Kind::reference, 0, 0, DType::f64, "reference:f64"},
+      {"cuda", Kind::cuda, 0, 0, DType::f32, "cuda:0"},
+      {"cuda:1", Kind::cuda, 1, 0, DType::f32, "cuda:1"},
+      {"simt", Kind::simt, 0, 0, DType::f32, "simt"},
+  };
+  for (const Row& row : table) {
+    const Device device = Device::parse(row.text);
+    EXPECT_EQ(device.kind, row.kind) << row.text;
+    EXPECT_EQ(device.index, row.index) << row.text;
+    EXPECT_EQ(device.threads, row.threads) << row.text;
+    EXPECT_EQ(device.reference_dtype, row.dtype) << row.text;
+    EXPECT_EQ(to_string(device), row.printed);
+  }
+}
+
+TEST(DeviceNames, AnythingElseIsRefused) {
+  for (const char* text : {"", "gpu", "CPU", "cpu ", "reference:f16", "simt:0", "automatic:1", ":"})
+    expect_error(kInvalid, "is unknown; there are automatic, cpu", [&] { Device::parse(text); });
+  for (const char* text : {"cpu:", "cpu:-1", "cpu:4096", "cpu:2x", "cpu: 2", "cuda:x", "cuda:1:2",
+                           "cpu:99999999999999999999"})
+    expect_error(kInvalid, "a number from 0 to 4095 follows the colon",
+                 [&] { Device::parse(text); });
+}
+
+}  // namespace
+}  // namespace fornax
