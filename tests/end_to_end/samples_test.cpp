@@ -41,11 +41,15 @@ TEST(ThreeLayer, LearnsTheTruthTable) {
 
 class Classifier : public TemporaryFolder {
  protected:
-  /// Runs the classifier with the results in `folder`.
+  /// The classifier's command with the results in `folder`.
+  std::string command(const std::string& data, const std::string& flags,
+                      const std::string& folder = "out") const {
+    return sample("classifier") + " --progress none --data " + data + " --out '" + path(folder) +
+           "' " + flags;
+  }
   ProcessResult run(const std::string& data, const std::string& flags,
                     const std::string& folder = "out") const {
-    return run_process("", sample("classifier") + " --progress none --data " + data + " --out '" +
-                               path(folder) + "' " + flags);
+    return run_process("", command(data, flags, folder));
   }
   /// Numbers of summary.json by key; state_sha256 is left out.
   std::map<std::string, double> summary(const std::string& folder = "out") const {
@@ -89,9 +93,10 @@ class Classifier : public TemporaryFolder {
     EXPECT_GE(summary().count("accuracy_sd"), 1u);
     return summary()["accuracy"];
   }
-  /// Exit status 1 and one line that begins with the program's name and has `text`.
+  /// Exit status 1 and on standard error one line that begins with the program's name and has
+  /// `text`.
   void expect_refusal(const std::string& data, const std::string& flags, const std::string& text) {
-    const ProcessResult result = run(data, flags);
+    const ProcessResult result = run_process("", "( " + command(data, flags) + " > /dev/null )");
     EXPECT_EQ(result.status, 1) << result.output;
     EXPECT_EQ(result.output.substr(0, 12), "classifier: ") << result.output;
     EXPECT_NE(result.output.find(text), std::string::npos) << result.output;
@@ -153,7 +158,7 @@ TEST_F(Classifier, RefusesInOneLine) {
   expect_refusal(kIris, "--target species", "species");
   expect_refusal(kIris, "--target 9", "9");
   expect_refusal(kIris, "--device gpu", "device 'gpu' is unknown");
-  expect_refusal(kIris, "--dropout 1", "drop_p must lie in [0, 1)");
+  expect_refusal(kIris, "--dropout 1", "drop_p is 1.000000; it lies in [0, 1)");
   expect_refusal(kIris, "--batch -2", "batch_size is -2");
   expect_refusal(kIris, "--folds 151", "151 folds of 150 rows");
   expect_refusal(file("ragged.csv", "1,2,a\n3,b\n"), "", "ragged.csv");

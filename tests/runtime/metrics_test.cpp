@@ -84,7 +84,7 @@ class Plots : public TemporaryFolder {
     return found;
   }
   static int python(const std::string& program) {
-    return std::system(("python3 -c \"" + program + "\"").c_str());
+    return std::system(("python3 -c \"" + program + "\" 2> /dev/null").c_str());
   }
   int parse(const std::string& name) {
     return python("import xml.dom.minidom; xml.dom.minidom.parse('" + path(name) + "')");

@@ -48,7 +48,8 @@ TEST(State, SetRefusesWhatDoesNotFit) {
   EXPECT_EQ(state.sha256(), hash);
   state.set("first.weight", Tensor(DType::f32, {5, 3}));
   EXPECT_NE(state.sha256(), hash);
-  for (const float zero : state.get("first.weight").as<float>()) EXPECT_EQ(zero, 0);
+  const Tensor zeros_now = state.get("first.weight");
+  for (const float zero : zeros_now.as<float>()) EXPECT_EQ(zero, 0);
 }
 
 TEST(State, KeepsWhatItIsGiven) {
