@@ -155,7 +155,7 @@ TEST_F(Classifier, IsRightAboutBreastCancerOverFolds) {
 
 TEST_F(Classifier, RefusesInOneLine) {
   expect_refusal(path("absent.csv"), "", "absent.csv");
-  expect_refusal(kIris, "--target species", "species");
+  expect_refusal(kIris, "--target genus", "genus");
   expect_refusal(kIris, "--target 9", "9");
   expect_refusal(kIris, "--device gpu", "device 'gpu' is unknown");
   expect_refusal(kIris, "--dropout 1", "drop_p is 1.000000; it lies in [0, 1)");
