@@ -39,13 +39,13 @@ def describe(root, build):
 def heading(report, versions):
     ceilings = report['ceilings']
     fma = ', '.join(f'{rate:.1f} on {threads}' for threads, rate in ceilings['fma_gflops'].items())
-    copies = ceilings['copy_gbytes'].values()
+    copies = ceilings['traffic_gbytes'].values()
     lines = [f'{report["date"]}, commit {report["commit"]}, {report["compiler"]}',
              f'{report["cpu"]}, {report["threads"]} threads, isa {ceilings["isa"]}, '
              f'load {report["load_before"][0]:.2f}',
              f'ceilings: fma {fma} threads (GFLOP/s)']
     if copies:
-        lines[-1] += f', copy {min(copies):.1f} to {max(copies):.1f} GB/s'
+        lines[-1] += f', memory {min(copies):.1f} to {max(copies):.1f} GB/s'
     lines += [f'peer {peer} {version}' for peer, version in versions.items()]
     return '\n'.join(lines)
 
