@@ -94,7 +94,8 @@ TEST(Environment, ThePageIsTheTable) {
 }
 
 TEST(Environment, EveryVariableThatTheSourcesReadIsInTheTable) {
-  const std::regex read("(?:getenv|setenv|environment|environment_integer)\\(\"(FORNAX_[A-Z_]+)\"");
+  const std::regex read(
+      "(?:getenv|setenv|environment|environment_integer|read_number)\\(\"(FORNAX_[A-Z_]+)\"");
   int found = 0;
   for (const char* folder : {"kernels", "runtime", "samples", "tests"}) {
     const auto root = std::filesystem::path(FORNAX_SOURCE_DIR) / folder;
