@@ -9,6 +9,8 @@
 #include <map>
 #include <mutex>
 
+#include "runtime/support/log.h"
+
 namespace fornax {
 
 const char* build_id() noexcept { return FORNAX_BUILD_ID; }
@@ -65,6 +67,7 @@ std::shared_ptr<Backend> try_module_backend(const std::string& name, int index) 
     return open_module_backend(name, index);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::unsupported) throw;
+    log("device", LogLevel::info, error.what());
     return nullptr;
   }
 }

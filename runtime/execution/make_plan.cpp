@@ -1,7 +1,22 @@
 // From a graph to a plan: passes, kernels, streams, memory; checked.
 #include "runtime/execution/plan.h"
+#include "runtime/support/log.h"
 
 namespace fornax {
+
+namespace {
+
+void log_choices(const Plan& plan) {
+  if (!log_enabled("plan", LogLevel::debug)) return;
+  const std::string text = print_choices(plan);
+  for (std::size_t start = 0; start < text.size();) {
+    const std::size_t end = text.find('\n', start);
+    log("plan", LogLevel::debug, std::string_view(text).substr(start, end - start));
+    start = end + 1;
+  }
+}
+
+}  // namespace
 
 Plan make_plan(GraphData graph, const kernels::DeviceModel& model, const PlanOptions& options) {
   for (const int id : options.outputs)
@@ -15,6 +30,7 @@ Plan make_plan(GraphData graph, const kernels::DeviceModel& model, const PlanOpt
   if (options.fuse) fuse(graph, options.outputs);
   plan.graph = std::move(graph);
   choose_kernels(plan);
+  log_choices(plan);
   assign_streams(plan, options);
   plan_memory(plan);
   check_plan(plan);

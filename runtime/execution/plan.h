@@ -81,5 +81,7 @@ PlanSummary summarize(const Plan& plan);
 std::string print(const Plan& plan);
 /// One line for every kernel that was asked before the chosen one and refused: node and reason.
 std::string print_refusals(const Plan& plan);
+/// The same, and after a node's refusals the kernel that serves it: what FORNAX_LOG=plan shows.
+std::string print_choices(const Plan& plan);
 
 }  // namespace fornax

@@ -59,6 +59,20 @@ std::string print_value(const Plan& plan, int id) {
          std::to_string(value.first) + " to " + std::to_string(value.last) + '\n';
 }
 
+/// One line for every kernel that was asked before the step's own and refused.
+std::string refusals_before(const Plan& plan, const PlanStep& step) {
+  std::string text;
+  const NodeData& node = plan.graph.nodes[at(step.node)];
+  const NodeTypes types = types_of(plan.graph, node);
+  const kernels::Signature signature{types.in, types.out, node.attributes};
+  for (const kernels::Kernel* kernel : kernels::find_kernels(node.op->name, plan.model)) {
+    if (kernel == step.kernel) break;
+    const std::string refusal = kernel->offer(signature, plan.model).refusal;
+    if (!refusal.empty()) text += describe(plan.graph, step.node) + ": " + refusal + '\n';
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string print(const Plan& plan) {
@@ -78,16 +92,18 @@ std::string print(const Plan& plan) {
 
 std::string print_refusals(const Plan& plan) {
   std::string text;
+  for (const PlanStep& step : plan.steps)
+    if (step.kind == PlanStep::Kind::launch) text += refusals_before(plan, step);
+  return text;
+}
+
+std::string print_choices(const Plan& plan) {
+  std::string text;
   for (const PlanStep& step : plan.steps) {
     if (step.kind != PlanStep::Kind::launch) continue;
-    const NodeData& node = plan.graph.nodes[at(step.node)];
-    const NodeTypes types = types_of(plan.graph, node);
-    const kernels::Signature signature{types.in, types.out, node.attributes};
-    for (const kernels::Kernel* kernel : kernels::find_kernels(node.op->name, plan.model)) {
-      if (kernel == step.kernel) break;
-      const std::string refusal = kernel->offer(signature, plan.model).refusal;
-      if (!refusal.empty()) text += describe(plan.graph, step.node) + ": " + refusal + '\n';
-    }
+    text += refusals_before(plan, step) + describe(plan.graph, step.node) + ": ";
+    text += step.kernel ? std::string(step.kernel->name) : "the reference";
+    text += step.widen ? ", on f32 copies\n" : "\n";
   }
   return text;
 }

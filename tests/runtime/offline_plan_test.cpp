@@ -6,6 +6,7 @@
 #include <map>
 #include <sstream>
 
+#include "runtime/support/log.h"
 #include "tests/runtime/test_graph.h"
 
 namespace fornax::testing {
@@ -111,6 +112,22 @@ TEST(OfflinePlan, SaysWhyNoKernelTakesANode) {
               std::string::npos)
         << error.what();
   }
+}
+
+TEST(OfflinePlan, TheLogTellsEveryChoiceAndRefusal) {
+  register_kernels();
+  GraphMaker maker;
+  const int y = maker.add(kCompute, {maker.input("x", 64)}, 64);
+  std::vector<std::string> lines;
+  set_log_sink([&](const LogRecord& record) { lines.emplace_back(record.message); });
+  make_plan(maker.graph, DeviceModel::h200(), {.outputs = {y}});
+  EXPECT_TRUE(lines.empty()) << "not asked for";
+  set_log_levels("plan");
+  make_plan(maker.graph, DeviceModel::h200(), {.outputs = {y}});
+  set_log_levels("warning"), set_log_sink({});
+  EXPECT_EQ(lines, (std::vector<std::string>{
+                       "test_compute (node 0): test_refusing: wants rank 2 on h200, got rank 1",
+                       "test_compute (node 0): test_planned"}));
 }
 
 TEST(OfflinePlan, NarrowTypesPassThroughCopies) {
