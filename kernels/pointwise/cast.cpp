@@ -56,7 +56,7 @@ void reference_cast(const KernelArgs& args) {
     with_type<Float>(args.out[0].type->dtype, [&]<class To>(To) {
       const From* x = args.in[0].as<From>();
       std::transform(x, x + args.in[0].elements(), args.out[0].as<To>(),
-                     numeric::cast_to<To, From>);
+                     [](From value) { return numeric::cast_to<To>(value); });
     });
   });
 }

@@ -91,7 +91,8 @@ void cast_range(const KernelArgs& args, std::int64_t begin, std::int64_t end) {
   with_type(from, [&]<class From>(From) {
     with_type(to, [&]<class To>(To) {
       const From* x = args.in[0].as<From>();
-      std::transform(x + begin, x + end, args.out[0].as<To>() + begin, numeric::cast_to<To, From>);
+      std::transform(x + begin, x + end, args.out[0].as<To>() + begin,
+                     [](From value) { return numeric::cast_to<To>(value); });
     });
   });
 }
