@@ -31,3 +31,19 @@ file(GLOB FORNAX_CUDA_KERNELS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*/
 if(FORNAX_CUDA_KERNELS)
   fornax_cuda_objects(fornax_cuda_kernels ${FORNAX_CUDA_KERNELS})
 endif()
+
+# The module on a card. The run time is linked into it, so that it opens where there is no driver
+# and can say so; cublasLt is opened by name.
+include(cuda_backend)
+file(GLOB FORNAX_CUBLASLT_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*/*_cublaslt.cpp)
+fornax_backend_module(fornax_cuda
+  ${FORNAX_CUDA_DIR}/cuda_module.cpp ${FORNAX_CUDA_DIR}/cudart_table.cpp
+  ${FORNAX_CUBLASLT_SOURCES} ${FORNAX_GENERATED}/cublaslt_table.cpp)
+set_target_properties(fornax_cuda PROPERTIES CUDA_RUNTIME_LIBRARY Static)
+target_link_libraries(fornax_cuda PRIVATE CUDA::cudart_static ${CMAKE_DL_LIBS})
+target_link_options(fornax_cuda PRIVATE -Wl,--exclude-libs,ALL)
+foreach(objects fornax_cuda_kernels fornax_cuda_kernels_sm90)
+  if(TARGET ${objects})
+    target_link_libraries(fornax_cuda PRIVATE ${objects})
+  endif()
+endforeach()

@@ -1,5 +1,6 @@
 # The op table, made from the names of folders: kernels/<family>/<family>.cpp has <family>_ops(),
-# <family>_cpu.cpp has <family>_cpu_kernels(), <family>.cu has <family>_cuda_kernels().
+# <family>_cpu.cpp has <family>_cpu_kernels(), <family>.cu has <family>_cuda_kernels(),
+# <family>_cublaslt.cpp has <family>_cublaslt_kernels().
 file(GLOB FORNAX_FAMILY_FILES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*/*.cpp
   ${PROJECT_SOURCE_DIR}/kernels/*/*.cu)
 
@@ -32,3 +33,4 @@ set(FORNAX_GENERATED ${PROJECT_BINARY_DIR}/generated)
 fornax_op_table(${FORNAX_GENERATED}/op_table.cpp .cpp ops OpDefinition)
 fornax_op_table(${FORNAX_GENERATED}/cpu_table.cpp _cpu.cpp cpu_kernels Kernel)
 fornax_op_table(${FORNAX_GENERATED}/cuda_table.cpp .cu cuda_kernels Kernel)
+fornax_op_table(${FORNAX_GENERATED}/cublaslt_table.cpp _cublaslt.cpp cublaslt_kernels Kernel)

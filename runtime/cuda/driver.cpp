@@ -55,9 +55,13 @@ void Driver::check(const char* what, Status status) {
                   text +
                       "; this build has no code for the device's architecture: set "
                       "FORNAX_CUDA_ARCHITECTURES when building");
-    case Status::no_device:
-    case Status::invalid_device:
     case Status::insufficient_driver:
+      throw Error(
+          ErrorCode::unsupported,
+          text + "; the NVIDIA driver is missing, or older than this build's CUDA run time");
+    case Status::no_device:
+      throw Error(ErrorCode::unsupported, text + "; the driver is there, but it sees no device");
+    case Status::invalid_device:
     case Status::not_supported: throw Error(ErrorCode::unsupported, text);
     default: throw Error(ErrorCode::device, text);
   }
