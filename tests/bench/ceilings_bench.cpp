@@ -12,10 +12,10 @@
 namespace {
 using namespace fornax;
 
-/// GB/s of an update in place, which reads and writes `bytes` bytes in all. A copy may move half as
+/// GB/s of an update in place of `bytes` bytes, which are read and written. A copy may move half as
 /// much again as it is counted for, since caches fetch a line before it is written.
 double update_gbytes(int threads, std::int64_t bytes, int repeats) {
-  std::vector<float> values(static_cast<std::size_t>(bytes / 8), 1.0f);
+  std::vector<float> values(static_cast<std::size_t>(bytes / 4), 1.0f);
   const auto count = static_cast<std::int64_t>(values.size());
   const std::int64_t grain = std::max<std::int64_t>(count / threads, 16);
   double best = 1e30;
@@ -45,7 +45,7 @@ double traffic_gbytes(int threads, std::int64_t bytes) {
 }  // namespace
 
 /// ceilings_bench THREADS BYTES...: fma rates on one and on THREADS threads, and the bandwidth of
-/// memory for work that reads and writes BYTES in all.
+/// memory for work on BYTES that are resident.
 int main(int count, char** argument) {
   if (count < 2 || std::atoi(argument[1]) < 1) {
     std::fprintf(stderr, "ceilings_bench: ceilings_bench THREADS BYTES..., THREADS >= 1\n");
