@@ -90,7 +90,8 @@ void CudaBackend::download(void* to, const void* from, std::int64_t bytes) {
 
 std::unique_ptr<Sequence> CudaBackend::record(std::vector<Command> commands,
                                               const RecordOptions& options) {
-  return std::make_unique<CudaSequence>(driver_, pool_, std::move(commands), options);
+  return std::make_unique<CudaSequence>(driver_, pool_, stream_.get(), std::move(commands),
+                                        options);
 }
 
 }  // namespace fornax::cuda

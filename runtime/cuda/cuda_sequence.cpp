@@ -58,15 +58,18 @@ void CudaSequence::copy(const device::Queue& queue, void* to, const void* from, 
                        static_cast<std::int64_t>(bytes), queue.stream);
 }
 
-CudaSequence::CudaSequence(std::shared_ptr<Driver> driver, memory::Pool& pool,
+CudaSequence::CudaSequence(std::shared_ptr<Driver> driver, memory::Pool& pool, Stream pool_stream,
                            std::vector<Command> commands, const RecordOptions& options)
-    : driver_(std::move(driver)), pool_(pool), context_{driver_.get(), false} {
+    : driver_(std::move(driver)),
+      pool_(pool),
+      pool_stream_(pool_stream),
+      context_{driver_.get(), false} {
   for (int i = 0; i < std::max(options.streams, 1); ++i) streams_.push_back(make_stream(driver_));
   for (int i = 0; i < options.events; ++i) events_.push_back(make_event(driver_));
   for (std::size_t i = 1; i < streams_.size(); ++i) joins_.push_back(make_event(driver_));
   forked_ = make_event(driver_), done_ = make_event(driver_);
   for (Command& command : commands) entries_.push_back({std::move(command), nullptr, {}});
-  step_ = static_cast<StepState*>(pool_.allocate(kStepBytes, stream(0)));
+  step_ = static_cast<StepState*>(pool_.allocate(kStepBytes, pool_stream_));
   try {
     plan_staging();
     for (Entry& entry : entries_) {
@@ -78,12 +81,12 @@ CudaSequence::CudaSequence(std::shared_ptr<Driver> driver, memory::Pool& pool,
     load_kernels();
     if (options.capture) capture();
   } catch (...) {
-    pool_.deallocate(step_, kStepBytes, stream(0));
+    pool_.deallocate(step_, kStepBytes, pool_stream_);
     throw;
   }
 }
 
-CudaSequence::~CudaSequence() { pool_.deallocate(step_, kStepBytes, nullptr); }
+CudaSequence::~CudaSequence() { pool_.deallocate(step_, kStepBytes, pool_stream_); }
 
 /// One pinned block: the StepState that goes up, the one that comes down, then every slot.
 void CudaSequence::plan_staging() {

@@ -9,8 +9,9 @@ namespace fornax::cuda {
 
 class CudaSequence final : public Sequence {
  public:
-  CudaSequence(std::shared_ptr<Driver> driver, memory::Pool& pool, std::vector<Command> commands,
-               const RecordOptions& options);
+  /// `pool_stream` outlives the pool: a block's last use is on it, as far as the pool knows.
+  CudaSequence(std::shared_ptr<Driver> driver, memory::Pool& pool, Stream pool_stream,
+               std::vector<Command> commands, const RecordOptions& options);
   ~CudaSequence() override;
   CudaSequence(const CudaSequence&) = delete;
   CudaSequence& operator=(const CudaSequence&) = delete;
@@ -49,6 +50,7 @@ class CudaSequence final : public Sequence {
 
   std::shared_ptr<Driver> driver_;
   memory::Pool& pool_;
+  Stream pool_stream_;
   Context context_;
   std::vector<Entry> entries_;
   std::vector<OwnedStream> streams_;
