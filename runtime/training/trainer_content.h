@@ -7,7 +7,8 @@
 
 namespace fornax {
 
-struct Trainer::Content {
+// Its members are no part of the library's interface.
+struct __attribute__((visibility("hidden"))) Trainer::Content {
   struct Step {
     Program program;
     Value output, loss;
