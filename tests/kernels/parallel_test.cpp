@@ -19,6 +19,8 @@ namespace {
 std::atomic<std::int64_t> allocations{0};
 }
 
+// GCC sees that these free what malloc gave and warns, which is their purpose.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
 void* operator new(std::size_t bytes) {
   ++allocations;
   if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
