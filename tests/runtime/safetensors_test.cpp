@@ -243,7 +243,11 @@ TEST_F(Safetensors, MemoryFollowsTheFileNotItsHeader) {
     many += (i ? ",\"" : "\"") + std::to_string(i) +
             "\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]}";
   expect_refused(framed(many + "}", "1234"), "an overlap");
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which keep freed memory
   EXPECT_LT(peak_kib() - before, 256 * 1024);
+#else
+  static_cast<void>(before);
+#endif
 }
 
 }  // namespace
