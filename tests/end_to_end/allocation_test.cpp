@@ -32,6 +32,12 @@ void* operator new(std::size_t bytes, std::align_val_t alignment) {
     throw std::bad_alloc();
   return memory;
 }
+void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  ++allocations;
+  void* memory = nullptr;
+  return posix_memalign(&memory, static_cast<std::size_t>(alignment), bytes ? bytes : 1) ? nullptr
+                                                                                         : memory;
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete[](void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }

@@ -133,7 +133,7 @@ TEST(CudaBackend, MemoryIsZeroAndLimited) {
 }
 
 TEST(CudaBackend, ModelNamesItsModule) {
-  const kernels::DeviceModel& model = open(0)->model();
+  const kernels::DeviceModel model = open(0)->model();
   EXPECT_EQ(model.backend, kernels::Backend::cuda);
   EXPECT_EQ(model.module, "simt");
   EXPECT_EQ(model.architecture, 90);
