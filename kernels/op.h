@@ -143,6 +143,7 @@ struct Kernel {
   /// Optional: what launch needs beyond its arguments (handles, tables); made once per program.
   std::shared_ptr<const void> (*bind)(const Signature&, const Offer&, const DeviceModel&);
   void (*launch)(const KernelArgs&);
+  bool library = false;  ///< a vendor's library computes it, in that library's order of sums
 };
 
 /// What a gradient rule sees. It sets d_in[i] for every i with needed[i], by adding nodes through

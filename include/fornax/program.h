@@ -14,11 +14,26 @@ namespace fornax {
 
 struct ProgramData;
 
+/// Which kernels of an op are asked first. The first that takes the operands serves.
+enum class KernelChoice {
+  own,      ///< fornax's own; bf16 and f16 give the same bits on a card and on the simt machine
+  library,  ///< those of vendor libraries (cublasLt: bf16 and f16), where the device has them
+};
+
+/// Names the kernel that serves an op, for tests and benchmarks.
+struct PinnedKernel {
+  std::string op;      ///< "linear"
+  std::string kernel;  ///< "linear_mma"; CPU and reference: "linear_reference" too
+  Value output = {};   ///< only the node that makes this value; absent: every node of the op
+};
+
 struct CompileOptions {
   std::vector<Value> outputs;  ///< values whose elements every run returns
   bool fuse = true;            ///< false: run the graph node by node as it was built
   bool capture = true;         ///< CUDA and simt: replay one captured graph a step
   bool second_stream = true;  ///< weight gradients on a stream of their own where the device has it
+  KernelChoice kernel_choice = KernelChoice::own;
+  std::vector<PinnedKernel> pinned_kernels = {};  ///< of several that fit a node the first holds
 };
 
 struct Input {
@@ -79,6 +94,8 @@ class FORNAX_API Program {
 
 /// Fuses, schedules, plans memory, checks the plan and binds it to `state`, which is extended by
 /// entries that it lacks. Everything that can fail or allocate happens here.
+/// Throws Error{unsupported} naming every refusal when no kernel takes a node, or when a pinned one
+/// does not, and Error{not_found} when a pin names no kernel of its op or fits no node.
 FORNAX_API Program compile(const Graph& graph, const State& state, const CompileOptions& options);
 
 }  // namespace fornax

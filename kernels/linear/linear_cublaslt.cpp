@@ -6,8 +6,10 @@
 #include <dlfcn.h>
 #include <fornax/error.h>
 
+#include <cstdlib>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "kernels/linear/linear_shape.h"
 
@@ -18,56 +20,59 @@ constexpr std::int64_t kWorkspaceBytes = std::int64_t{32} << 20;  // as the vend
 constexpr unsigned kBias = CUBLASLT_EPILOGUE_BIAS, kBiasGradient = 16, kSaved = 128;  // bits
 
 /// The functions of the library that are used here.
-struct Library {
-  decltype(&cublasLtCreate) create = nullptr;
-  decltype(&cublasLtDestroy) destroy = nullptr;
-  decltype(&cublasLtGetStatusName) status_name = nullptr;
-  decltype(&cublasLtMatmulDescCreate) desc_create = nullptr;
-  decltype(&cublasLtMatmulDescDestroy) desc_destroy = nullptr;
-  decltype(&cublasLtMatmulDescSetAttribute) desc_set = nullptr;
-  decltype(&cublasLtMatrixLayoutCreate) layout_create = nullptr;
-  decltype(&cublasLtMatrixLayoutDestroy) layout_destroy = nullptr;
-  decltype(&cublasLtMatmulPreferenceCreate) preference_create = nullptr;
-  decltype(&cublasLtMatmulPreferenceDestroy) preference_destroy = nullptr;
-  decltype(&cublasLtMatmulPreferenceSetAttribute) preference_set = nullptr;
-  decltype(&cublasLtMatmulAlgoGetHeuristic) heuristic = nullptr;
-  decltype(&cublasLtMatmul) matmul = nullptr;
+class Library {
+ public:
   std::string refusal;  ///< why it cannot be used; else ""
+
+ private:
+  struct Symbol {
+    void* address;
+    template <class F>
+    operator F*() const {
+      return reinterpret_cast<F*>(address);
+    }
+  };
+
+  void* open() {
+    const char* given = std::getenv("FORNAX_CUBLASLT");
+    if (given && *given) {
+      void* const opened = dlopen(given, RTLD_NOW | RTLD_LOCAL);
+      if (!opened) refusal = std::string("FORNAX_CUBLASLT does not load: ") + dlerror();
+      return opened;
+    }
+    for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12"})
+      if (void* const opened = dlopen(name, RTLD_NOW | RTLD_LOCAL)) return opened;
+    refusal = std::string("libcublasLt.so.13 and .12 do not load: ") + dlerror();
+    return nullptr;
+  }
+  Symbol find(const char* name) {
+    void* const address = handle_ ? dlsym(handle_, name) : nullptr;
+    if (handle_ && !address) refusal = std::string("libcublasLt has no ") + name;
+    return {address};
+  }
+  void* handle_ = open();
+
+ public:
+  decltype(&cublasLtCreate) create = find("cublasLtCreate");
+  decltype(&cublasLtDestroy) destroy = find("cublasLtDestroy");
+  decltype(&cublasLtGetStatusName) status_name = find("cublasLtGetStatusName");
+  decltype(&cublasLtMatmulDescCreate) desc_create = find("cublasLtMatmulDescCreate");
+  decltype(&cublasLtMatmulDescDestroy) desc_destroy = find("cublasLtMatmulDescDestroy");
+  decltype(&cublasLtMatmulDescSetAttribute) desc_set = find("cublasLtMatmulDescSetAttribute");
+  decltype(&cublasLtMatrixLayoutCreate) layout_create = find("cublasLtMatrixLayoutCreate");
+  decltype(&cublasLtMatrixLayoutDestroy) layout_destroy = find("cublasLtMatrixLayoutDestroy");
+  decltype(&cublasLtMatmulPreferenceCreate) preference_create =
+      find("cublasLtMatmulPreferenceCreate");
+  decltype(&cublasLtMatmulPreferenceDestroy) preference_destroy =
+      find("cublasLtMatmulPreferenceDestroy");
+  decltype(&cublasLtMatmulPreferenceSetAttribute) preference_set =
+      find("cublasLtMatmulPreferenceSetAttribute");
+  decltype(&cublasLtMatmulAlgoGetHeuristic) heuristic = find("cublasLtMatmulAlgoGetHeuristic");
+  decltype(&cublasLtMatmul) matmul = find("cublasLtMatmul");
 };
 
-template <class Function>
-void take(Library& library, void* handle, const char* name, Function& function) {
-  function = reinterpret_cast<Function>(dlsym(handle, name));
-  if (!function) library.refusal = std::string("libcublasLt has no ") + name;
-}
-
-Library load() {
-  Library library;
-  void* handle = nullptr;
-  for (const char* name : {"libcublasLt.so.13", "libcublasLt.so.12"})
-    if (!handle) handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-  if (!handle) {
-    library.refusal = std::string("libcublasLt.so.13 and .12 do not load: ") + dlerror();
-    return library;
-  }
-  take(library, handle, "cublasLtCreate", library.create);
-  take(library, handle, "cublasLtDestroy", library.destroy);
-  take(library, handle, "cublasLtGetStatusName", library.status_name);
-  take(library, handle, "cublasLtMatmulDescCreate", library.desc_create);
-  take(library, handle, "cublasLtMatmulDescDestroy", library.desc_destroy);
-  take(library, handle, "cublasLtMatmulDescSetAttribute", library.desc_set);
-  take(library, handle, "cublasLtMatrixLayoutCreate", library.layout_create);
-  take(library, handle, "cublasLtMatrixLayoutDestroy", library.layout_destroy);
-  take(library, handle, "cublasLtMatmulPreferenceCreate", library.preference_create);
-  take(library, handle, "cublasLtMatmulPreferenceDestroy", library.preference_destroy);
-  take(library, handle, "cublasLtMatmulPreferenceSetAttribute", library.preference_set);
-  take(library, handle, "cublasLtMatmulAlgoGetHeuristic", library.heuristic);
-  take(library, handle, "cublasLtMatmul", library.matmul);
-  return library;
-}
-
 const Library& library() {
-  static const Library loaded = load();
+  static const Library loaded;
   return loaded;
 }
 
@@ -151,7 +156,9 @@ std::shared_ptr<const cublasLtContext> handle_of_this_device() {
   static std::mutex mutex;
   static std::map<int, std::weak_ptr<const cublasLtContext>> handles;
   int device = 0;
-  cudaGetDevice(&device);
+  const cudaError_t status = cudaGetDevice(&device);
+  require(status == cudaSuccess, ErrorCode::device,
+          "cublasLt: there is no current device, error " + std::to_string(status));
   const std::lock_guard lock(mutex);
   std::shared_ptr<const cublasLtContext> handle = handles[device].lock();
   if (handle) return handle;
@@ -165,13 +172,21 @@ std::shared_ptr<const cublasLtContext> handle_of_this_device() {
 template <class T>
 using Owned = std::unique_ptr<T, cublasStatus_t (*)(T*)>;
 
-/// What launch needs: descriptions, and an algorithm for operands at multiples of 16 bytes and one
-/// for operands anywhere.
+template <class T, class... P>
+Owned<T> make(const char* what, cublasStatus_t (*create)(T**, P...), cublasStatus_t (*destroy)(T*),
+              std::type_identity_t<P>... arguments) {
+  T* made = nullptr;
+  check(what, create(&made, arguments...));
+  return {made, destroy};
+}
+
+/// What launch needs: descriptions, and an algorithm for operands at multiples of 16 bytes and, if
+/// there is one, for operands anywhere.
 struct Bound {
   std::shared_ptr<const cublasLtContext> handle;
   Owned<cublasLtMatmulDescOpaque_t> operation;
   Owned<cublasLtMatrixLayoutOpaque_t> a, b, d;
-  cublasLtMatmulAlgo_t aligned{}, anywhere{};
+  std::optional<cublasLtMatmulAlgo_t> aligned, anywhere;
   unsigned epilogue;
 };
 
@@ -181,29 +196,27 @@ void set(const Bound& bound, cublasLtMatmulDescAttributes_t name, const Value& v
         library().desc_set(bound.operation.get(), name, &value, sizeof value));
 }
 
-Owned<cublasLtMatmulDescOpaque_t> make_operation() {
-  cublasLtMatmulDesc_t made = nullptr;
-  check("describing a product", library().desc_create(&made, CUBLAS_COMPUTE_32F, CUDA_R_32F));
-  return {made, library().desc_destroy};
+/// The vectors and the matrix of the epilogue; not read where it has none.
+void set_epilogue(const Bound& bound, const void* bias, const void* saved) {
+  if (bound.epilogue & (kBias | kBiasGradient)) set(bound, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+  if (bound.epilogue & kSaved) set(bound, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, saved);
 }
 
 Owned<cublasLtMatrixLayoutOpaque_t> make_layout(DType dtype, std::int64_t rows,
                                                 std::int64_t columns) {
-  cublasLtMatrixLayout_t made = nullptr;
-  const cudaDataType type = dtype == DType::bf16 ? CUDA_R_16BF : CUDA_R_16F;
-  check("describing a matrix",
-        library().layout_create(&made, type, static_cast<std::uint64_t>(rows),
-                                static_cast<std::uint64_t>(columns), rows));
-  return {made, library().layout_destroy};
+  return make("describing a matrix", library().layout_create, library().layout_destroy,
+              dtype == DType::bf16 ? CUDA_R_16BF : CUDA_R_16F, static_cast<std::uint64_t>(rows),
+              static_cast<std::uint64_t>(columns), rows);
 }
 
 /// Sums over splits of k stay in f32 and in a fixed order, so that every run gives the same bits.
-cublasLtMatmulAlgo_t choose(const Bound& bound, std::uint32_t alignment, std::uint64_t workspace) {
-  cublasLtMatmulPreference_t made = nullptr;
-  check("choosing an algorithm", library().preference_create(&made));
-  const Owned<cublasLtMatmulPreferenceOpaque_t> preference(made, library().preference_destroy);
+std::optional<cublasLtMatmulAlgo_t> choose(const Bound& bound, std::uint32_t alignment,
+                                           std::uint64_t workspace) {
+  const auto preference =
+      make("choosing an algorithm", library().preference_create, library().preference_destroy);
   const auto prefer = [&](cublasLtMatmulPreferenceAttributes_t name, const auto& value) {
-    check("choosing an algorithm", library().preference_set(made, name, &value, sizeof value));
+    check("choosing an algorithm",
+          library().preference_set(preference.get(), name, &value, sizeof value));
   };
   prefer(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace);
   prefer(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
@@ -212,15 +225,29 @@ cublasLtMatmulAlgo_t choose(const Bound& bound, std::uint32_t alignment, std::ui
        {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
     prefer(operand, alignment);
+  // Of these addresses only the alignment is looked at.
+  const auto* const address = reinterpret_cast<const void*>(std::uintptr_t{alignment});
+  set_epilogue(bound, address, address);
   cublasLtMatmulHeuristicResult_t best{};
   int found = 0;
   auto* const handle = const_cast<cublasLtContext*>(bound.handle.get());
-  check("choosing an algorithm",
-        library().heuristic(handle, bound.operation.get(), bound.a.get(), bound.b.get(),
-                            bound.d.get(), bound.d.get(), made, 1, &best, &found));
-  require(found > 0 && best.state == CUBLAS_STATUS_SUCCESS, ErrorCode::unsupported,
-          "cublasLt: there is no algorithm for this product");
+  const cublasStatus_t status =
+      library().heuristic(handle, bound.operation.get(), bound.a.get(), bound.b.get(),
+                          bound.d.get(), bound.d.get(), preference.get(), 1, &best, &found);
+  if (status == CUBLAS_STATUS_NOT_SUPPORTED) return std::nullopt;
+  check("choosing an algorithm", status);
+  if (found == 0 || best.state != CUBLAS_STATUS_SUCCESS) return std::nullopt;
   return best.algo;
+}
+
+[[noreturn]] void refuse_product(const Extents& e, DType dtype, const Offer& offer) {
+  throw Error(ErrorCode::unsupported,
+              "cublasLt: there is no algorithm for " + std::string(name(dtype)) + " [" +
+                  std::to_string(e.rows) + ", " + std::to_string(e.inner) + "] times [" +
+                  std::to_string(e.inner) + ", " + std::to_string(e.columns) +
+                  "] column-major with epilogue " + std::to_string(offer.variant) + " in " +
+                  std::to_string(offer.workspace_bytes) +
+                  " bytes of workspace; KernelChoice::own needs none of it");
 }
 
 template <Product product>
@@ -231,7 +258,8 @@ std::shared_ptr<const void> bind(const Signature& s, const Offer& offer, const D
     return transpose ? make_layout(dtype, columns, rows) : make_layout(dtype, rows, columns);
   };
   Bound bound{handle_of_this_device(),
-              make_operation(),
+              make("describing a product", library().desc_create, library().desc_destroy,
+                   CUBLAS_COMPUTE_32F, CUDA_R_32F),
               side(e.transpose_a, e.rows, e.inner),
               side(e.transpose_b, e.inner, e.columns),
               make_layout(dtype, e.rows, e.columns),
@@ -246,7 +274,20 @@ std::shared_ptr<const void> bind(const Signature& s, const Offer& offer, const D
   const auto workspace = static_cast<std::uint64_t>(offer.workspace_bytes);
   bound.aligned = choose(bound, 16, workspace);
   bound.anywhere = choose(bound, 2, workspace);
+  if (!bound.aligned) refuse_product(e, dtype, offer);
   return std::make_shared<const Bound>(std::move(bound));
+}
+
+/// The algorithm for operands at these addresses.
+const cublasLtMatmulAlgo_t& algorithm_for(const Bound& bound,
+                                          std::initializer_list<const void*> operands) {
+  std::uintptr_t low = 0;
+  for (const void* operand : operands) low |= reinterpret_cast<std::uintptr_t>(operand) % 16;
+  if (low == 0) return *bound.aligned;
+  require(bound.anywhere.has_value(), ErrorCode::unsupported,
+          "cublasLt: there is no algorithm for operands that begin between multiples of 16 bytes; "
+          "KernelChoice::own takes them");
+  return *bound.anywhere;
 }
 
 /// While a program loads its kernels this runs once, before its memory means anything: cublasLt
@@ -254,31 +295,30 @@ std::shared_ptr<const void> bind(const Signature& s, const Offer& offer, const D
 template <Product product>
 void launch(const KernelArgs& args) {
   const Bound& bound = *static_cast<const Bound*>(args.bound);
-  const void *a = args.in[1].data, *b = args.in[0].data;
+  const void *a = args.in[1].data, *b = args.in[0].data, *bias = nullptr, *saved = nullptr;
   void* d = args.out[0].data;
-  if (bound.epilogue & kBias) set(bound, CUBLASLT_MATMUL_DESC_BIAS_POINTER, args.in[2].data);
-  if (bound.epilogue & kBiasGradient)
-    set(bound, CUBLASLT_MATMUL_DESC_BIAS_POINTER, args.out[1].data);
+  if (bound.epilogue & kBias) bias = args.in[2].data;
+  if (bound.epilogue & kBiasGradient) bias = args.out[1].data;
   if (bound.epilogue & kSaved)
-    set(bound, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER,
-        product == Product::forward ? static_cast<const void*>(args.out[1].data) : args.in[2].data);
-  const bool aligned = (reinterpret_cast<std::uintptr_t>(a) | reinterpret_cast<std::uintptr_t>(b) |
-                        reinterpret_cast<std::uintptr_t>(d)) %
-                           16 ==
-                       0;
+    saved = product == Product::forward ? args.out[1].data : args.in[2].data;
+  const cublasLtMatmulAlgo_t& algorithm = algorithm_for(bound, {a, b, d, bias, saved});
+  set_epilogue(bound, bias, saved);
   const float one = 1, zero = 0;
   check("a product",
         library().matmul(const_cast<cublasLtContext*>(bound.handle.get()), bound.operation.get(),
                          &one, a, bound.a.get(), b, bound.b.get(), &zero, d, bound.d.get(), d,
-                         bound.d.get(), aligned ? &bound.aligned : &bound.anywhere,
-                         args.workspace.data(), args.workspace.size(),
+                         bound.d.get(), &algorithm, args.workspace.data(), args.workspace.size(),
                          static_cast<cudaStream_t>(args.queue.stream)));
 }
 
 template <Product product>
 constexpr Kernel kernel_of(std::string_view op) {
-  return {op, kNames[static_cast<std::size_t>(product)], offer<product>, bind<product>,
-          launch<product>};
+  return {op,
+          kNames[static_cast<std::size_t>(product)],
+          offer<product>,
+          bind<product>,
+          launch<product>,
+          true};
 }
 const Kernel kKernels[] = {kernel_of<Product::forward>("linear"),
                            kernel_of<Product::dgrad>("linear_dgrad"),

@@ -1,5 +1,6 @@
 // Steps of a plan: which kernel serves each node, and what must be uploaded and downloaded.
 #include <algorithm>
+#include <set>
 
 #include "runtime/execution/plan.h"
 
@@ -30,28 +31,48 @@ std::int64_t widen_types(std::vector<TensorType>& types) {
 
 class Chooser {
  public:
-  explicit Chooser(const Plan& plan) : plan_(plan) {}
+  explicit Chooser(const Plan& plan) : plan_(plan), used_(plan.pins.size(), 0) {}
 
   void choose(PlanStep& step) {
-    const NodeData& node = plan_.graph.nodes[at(step.node)];
-    NodeTypes types = types_of(plan_.graph, node);
-    const bool any_narrow = std::any_of(types.in.begin(), types.in.end(), narrow) ||
-                            std::any_of(types.out.begin(), types.out.end(), narrow);
+    node_ = &plan_.graph.nodes[at(step.node)];
+    types_ = types_of(plan_.graph, *node_);
     refusals_.clear();
-    if (offered(step, node, types)) return;
-    if (plan_.model.backend == kernels::Backend::cuda) refuse(step.node, types);
-    if (any_narrow) {
-      step.widen = true;
-      const std::int64_t copies = widen_types(types.in) + widen_types(types.out);
-      offered(step, node, types);
-      step.workspace_bytes = padded(step.offer.workspace_bytes) + copies;
+    if (const KernelPin* pin = pin_of_node()) return take_pinned(step, *pin);
+    const KernelList list = candidates(plan_, node_->op->name);
+    if (offered(step, list)) return;
+    if (on_device()) refuse(step.node);
+    if (any_narrow()) offered_wide(step, list);
+  }
+
+  /// Throws Error{not_found} when a pin fits no node.
+  void check_pins() const {
+    for (std::size_t i = 0; i < used_.size(); ++i) {
+      if (used_[i]) continue;
+      const KernelPin& pin = plan_.pins[i];
+      std::set<std::string_view> ops;
+      for (const PlanStep& step : plan_.steps)
+        if (step.kind == PlanStep::Kind::launch)
+          ops.insert(plan_.graph.nodes[at(step.node)].op->name);
+      std::string text = "plan: " + pin.op + " is pinned to '" + pin.kernel + "', but no node is ";
+      text += pin.value == kAbsent ? "such an op" : "such an op that makes that value";
+      text += "; after fusing the plan has";
+      for (const std::string_view op : ops) text += ' ' + std::string(op);
+      throw Error(ErrorCode::not_found, text);
     }
   }
 
  private:
-  bool offered(PlanStep& step, const NodeData& node, const NodeTypes& types) {
-    const kernels::Signature signature{types.in, types.out, node.attributes};
-    for (const Kernel* kernel : kernels::find_kernels(node.op->name, plan_.model)) {
+  using KernelList = std::vector<const Kernel*>;
+
+  bool on_device() const { return plan_.model.backend == kernels::Backend::cuda; }
+  bool any_narrow() const {
+    return std::any_of(types_.in.begin(), types_.in.end(), narrow) ||
+           std::any_of(types_.out.begin(), types_.out.end(), narrow);
+  }
+
+  bool offered(PlanStep& step, const KernelList& list) {
+    const kernels::Signature signature{types_.in, types_.out, node_->attributes};
+    for (const Kernel* kernel : list) {
       Offer offer = kernel->offer(signature, plan_.model);
       if (!offer.refusal.empty()) {
         refusals_.push_back(std::move(offer.refusal));
@@ -65,11 +86,71 @@ class Chooser {
     return false;
   }
 
-  [[noreturn]] void refuse(int node, const NodeTypes& types) const {
+  /// The same on f32 copies of narrow operands, which the reference takes too.
+  bool offered_wide(PlanStep& step, const KernelList& list) {
+    step.widen = true;
+    const std::int64_t copies = widen_types(types_.in) + widen_types(types_.out);
+    const bool taken = offered(step, list);
+    step.workspace_bytes = padded(step.offer.workspace_bytes) + copies;
+    return taken;
+  }
+
+  /// The first pin that fits the node; every one that does is marked as used.
+  const KernelPin* pin_of_node() {
+    const KernelPin* first = nullptr;
+    for (std::size_t i = 0; i < used_.size(); ++i) {
+      const KernelPin& pin = plan_.pins[i];
+      const auto& out = node_->out;
+      if (pin.op != node_->op->name) continue;
+      if (pin.value != kAbsent && std::find(out.begin(), out.end(), pin.value) == out.end())
+        continue;
+      used_[i] = 1;
+      if (!first) first = &pin;
+    }
+    return first;
+  }
+
+  void take_pinned(PlanStep& step, const KernelPin& pin) {
+    step.pinned = true;
+    if (!on_device() && pin.kernel == pin.op + "_reference") {
+      if (any_narrow()) offered_wide(step, {});
+      return;
+    }
+    KernelList others = candidates(plan_, node_->op->name);
+    const auto found = std::find_if(others.begin(), others.end(), [&](const Kernel* kernel) {
+      return kernel->name == pin.kernel;
+    });
+    if (found == others.end()) refuse_unknown(step.node, pin, others);
+    const Kernel* kernel = *found;
+    if (offered(step, {kernel})) return;
+    if (!on_device() && any_narrow() && offered_wide(step, {kernel})) return;
+    others.erase(found);
+    refuse_pinned(step, pin, others);
+  }
+
+  [[noreturn]] void refuse_unknown(int node, const KernelPin& pin, const KernelList& list) const {
+    std::string text = "plan: " + describe(plan_.graph, node) + " is pinned to '" + pin.kernel +
+                       "', which is no kernel of it on " + plan_.model.name + "; there is";
+    for (const Kernel* kernel : list) text += ' ' + std::string(kernel->name);
+    if (!on_device()) text += ' ' + pin.op + "_reference";
+    throw Error(ErrorCode::not_found, text);
+  }
+
+  [[noreturn]] void refuse_pinned(PlanStep& step, const KernelPin& pin, const KernelList& others) {
+    std::string text = "plan: " + describe(plan_.graph, step.node) + " is pinned to '" +
+                       pin.kernel + "', which refuses: " + refusals_.back() + "; ";
+    refusals_.clear();
+    text += offered(step, others) ? std::string(step.kernel->name) + " takes it"
+                                  : "no other kernel takes it";
+    for (const std::string& refusal : refusals_) text += "; " + refusal;
+    throw Error(ErrorCode::unsupported, text);
+  }
+
+  [[noreturn]] void refuse(int node) const {
     std::string text =
         "plan: no kernel of " + plan_.model.name + " takes " + describe(plan_.graph, node) + " (";
-    for (std::size_t i = 0; i < types.in.size(); ++i)
-      text += (i ? ", " : "") + to_string(types.in[i]);
+    for (std::size_t i = 0; i < types_.in.size(); ++i)
+      text += (i ? ", " : "") + to_string(types_.in[i]);
     text += ')';
     for (const std::string& refusal : refusals_) text += "; " + refusal;
     if (refusals_.empty()) text += "; none is registered for this op";
@@ -77,7 +158,10 @@ class Chooser {
   }
 
   const Plan& plan_;
+  const NodeData* node_ = nullptr;  ///< under way
+  NodeTypes types_;                 ///< of its operands, as asked
   std::vector<std::string> refusals_;
+  std::vector<char> used_;  ///< by pin
 };
 
 PlanStep copy_step(PlanStep::Kind kind, int value) {
@@ -102,6 +186,14 @@ std::vector<int> used_inputs(const Plan& plan) {
 }
 
 }  // namespace
+
+std::vector<const Kernel*> candidates(const Plan& plan, std::string_view op) {
+  std::vector<const Kernel*> list = kernels::find_kernels(op, plan.model);
+  const bool library = plan.kernel_choice == KernelChoice::library;
+  std::stable_partition(list.begin(), list.end(),
+                        [&](const Kernel* kernel) { return kernel->library == library; });
+  return list;
+}
 
 void choose_kernels(Plan& plan) {
   const Dependencies dependencies = dependencies_of(plan.graph);
@@ -129,6 +221,7 @@ void choose_kernels(Plan& plan) {
     chooser.choose(step);
     plan.steps.push_back(std::move(step));
   }
+  chooser.check_pins();
   for (const int id : plan.outputs) plan.steps.push_back(copy_step(PlanStep::Kind::download, id));
   for (std::size_t id = 0; id < dependencies.updater.size(); ++id)
     plan.advances_step |=

@@ -26,6 +26,8 @@ Plan make_plan(GraphData graph, const kernels::DeviceModel& model, const PlanOpt
   Plan plan;
   plan.model = model;
   plan.outputs = options.outputs;
+  plan.kernel_choice = options.kernel_choice;
+  plan.pins = options.pins;
   dead_nodes(graph, options.outputs);
   if (options.fuse) fuse(graph, options.outputs);
   plan.graph = std::move(graph);

@@ -35,6 +35,7 @@ struct PlanStep {
   int node = kAbsent;                       ///< launch: index into Plan::graph.nodes
   const kernels::Kernel* kernel = nullptr;  ///< launch: null for the reference
   kernels::Offer offer;
+  bool pinned = false;       ///< the kernel was named, not chosen
   bool widen = false;        ///< bf16 and f16 operands pass through f32 copies
   std::vector<int> in, out;  ///< value ids, kAbsent where absent
   int stream = 0;
@@ -44,8 +45,16 @@ struct PlanStep {
   std::int64_t workspace_bytes = 0;
 };
 
+/// PinnedKernel by ids.
+struct KernelPin {
+  std::string op, kernel;
+  int value = kAbsent;
+};
+
 struct Plan {
   kernels::DeviceModel model;
+  KernelChoice kernel_choice = KernelChoice::own;
+  std::vector<KernelPin> pins;
   GraphData graph;                ///< after all passes
   std::vector<PlanValue> values;  ///< by value id
   std::vector<PlanStep> steps;
@@ -58,16 +67,20 @@ struct Plan {
 
 /// What `graph` becomes on a device: passes, kernel choice, schedule, memory; checked.
 struct PlanOptions {
-  std::vector<int> outputs;
+  std::vector<int> outputs = {};
   bool fuse = true, second_stream = true;
   int join_distance = 1;  ///< how many layers the second stream may lag behind
+  KernelChoice kernel_choice = KernelChoice::own;
+  std::vector<KernelPin> pins = {};
 };
 Plan make_plan(GraphData graph, const kernels::DeviceModel& model, const PlanOptions& options);
 
 /// The parts of make_plan, in the order in which it calls them; dead_nodes() and fuse() come first.
 /// Fills steps with kernels chosen; order of the nodes, one stream. A state's update comes after
-/// every read of its old value.
+/// every read of its old value. Throws as compile() does where no kernel serves.
 void choose_kernels(Plan& plan);
+/// Kernels of an op in the order in which this plan asks them, pins aside.
+std::vector<const kernels::Kernel*> candidates(const Plan& plan, std::string_view op);
 /// Streams, waits and signals.
 void assign_streams(Plan& plan, const PlanOptions& options);
 /// Roots, live ranges by happens-before, offsets.
@@ -81,7 +94,8 @@ PlanSummary summarize(const Plan& plan);
 std::string print(const Plan& plan);
 /// One line for every kernel that was asked before the chosen one and refused: node and reason.
 std::string print_refusals(const Plan& plan);
-/// The same, and after a node's refusals the kernel that serves it: what FORNAX_LOG=plan shows.
+/// Which kernels are asked first, then the same and after a node's refusals the kernel that serves
+/// it: what FORNAX_LOG=plan shows.
 std::string print_choices(const Plan& plan);
 
 }  // namespace fornax

@@ -41,6 +41,7 @@ std::string print_step(const Plan& plan, const PlanStep& step) {
             list(plan, step.in) + ") by " +
             (step.kernel ? std::string(step.kernel->name) : op + "_reference");
     if (step.offer.variant) text += " variant " + std::to_string(step.offer.variant);
+    if (step.pinned) text += " pinned";
     if (step.widen) text += " widened";
     if (step.workspace_bytes)
       text += " workspace " + std::to_string(step.workspace_bytes) + " at " +
@@ -59,13 +60,26 @@ std::string print_value(const Plan& plan, int id) {
          std::to_string(value.first) + " to " + std::to_string(value.last) + '\n';
 }
 
+/// "kernels: own first; linear pinned to linear_exact".
+std::string print_order(const Plan& plan) {
+  std::string text = "kernels: ";
+  text += plan.kernel_choice == KernelChoice::library ? "library first" : "own first";
+  for (const KernelPin& pin : plan.pins) {
+    text += "; " + pin.op;
+    if (pin.value != kAbsent) text += " that makes " + label(plan, pin.value);
+    text += " pinned to " + pin.kernel;
+  }
+  return text + '\n';
+}
+
 /// One line for every kernel that was asked before the step's own and refused.
 std::string refusals_before(const Plan& plan, const PlanStep& step) {
   std::string text;
+  if (step.pinned) return text;
   const NodeData& node = plan.graph.nodes[at(step.node)];
   const NodeTypes types = types_of(plan.graph, node);
   const kernels::Signature signature{types.in, types.out, node.attributes};
-  for (const kernels::Kernel* kernel : kernels::find_kernels(node.op->name, plan.model)) {
+  for (const kernels::Kernel* kernel : candidates(plan, node.op->name)) {
     if (kernel == step.kernel) break;
     const std::string refusal = kernel->offer(signature, plan.model).refusal;
     if (!refusal.empty()) text += describe(plan.graph, step.node) + ": " + refusal + '\n';
@@ -81,6 +95,7 @@ std::string print(const Plan& plan) {
                      std::to_string(plan.events) + " events, arena " +
                      std::to_string(plan.arena_bytes) + " bytes (at least " +
                      std::to_string(plan.lower_bound_bytes) + ")\n";
+  text += print_order(plan);
   text += "steps: stream, waits, what, signal\n";
   for (std::size_t s = 0; s < plan.steps.size(); ++s)
     text += std::to_string(s) + ": " + print_step(plan, plan.steps[s]);
@@ -98,11 +113,12 @@ std::string print_refusals(const Plan& plan) {
 }
 
 std::string print_choices(const Plan& plan) {
-  std::string text;
+  std::string text = print_order(plan);
   for (const PlanStep& step : plan.steps) {
     if (step.kind != PlanStep::Kind::launch) continue;
     text += refusals_before(plan, step) + describe(plan.graph, step.node) + ": ";
     text += step.kernel ? std::string(step.kernel->name) : "the reference";
+    if (step.pinned) text += ", pinned";
     text += step.widen ? ", on f32 copies\n" : "\n";
   }
   return text;

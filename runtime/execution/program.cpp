@@ -22,6 +22,20 @@ void check_outputs(const Graph& graph, const CompileOptions& options) {
     require(value && &value.graph().data() == &graph.data(), ErrorCode::invalid_argument,
             "compile: an output is absent or belongs to another graph");
   }
+  for (const PinnedKernel& pin : options.pinned_kernels)
+    require(!pin.output || &pin.output.graph().data() == &graph.data(), ErrorCode::invalid_argument,
+            "compile: the output of a pin to '" + pin.kernel + "' belongs to another graph");
+}
+
+PlanOptions plan_options(const CompileOptions& options) {
+  PlanOptions result;
+  for (const Value& value : options.outputs) result.outputs.push_back(value.id());
+  result.fuse = options.fuse;
+  result.second_stream = options.second_stream;
+  result.kernel_choice = options.kernel_choice;
+  for (const PinnedKernel& pin : options.pinned_kernels)
+    result.pins.push_back({pin.op, pin.kernel, pin.output ? pin.output.id() : kAbsent});
+  return result;
 }
 
 /// "  gelu output f32 [64, 512], 131072 bytes" for the largest of the arena's values.
@@ -169,12 +183,9 @@ Program compile(const Graph& graph, const State& state, const CompileOptions& op
   ProgramData& data = *program.data_;
   data.state = state.shared();
   Backend& backend = *data.state->backend;
-  PlanOptions plan_options;
-  for (const Value& value : options.outputs) plan_options.outputs.push_back(value.id());
-  plan_options.fuse = options.fuse;
-  plan_options.second_stream = options.second_stream;
-  data.output_ids = plan_options.outputs;
-  data.plan = make_plan(stored_graph(graph.data(), backend), backend.model(), plan_options);
+  data.plan =
+      make_plan(stored_graph(graph.data(), backend), backend.model(), plan_options(options));
+  data.output_ids = data.plan.outputs;
   for (const StepScalar& scalar : graph.data().scalars) data.scalar_names.push_back(scalar.name);
   allocate_arena(data);
   State(state).extend(graph);

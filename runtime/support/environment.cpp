@@ -28,6 +28,8 @@ constexpr std::array kTable = {
                         "Where the log goes; lines are appended."},
     EnvironmentVariable{"FORNAX_MODULE_DIR", "a folder", "the folder of libfornax",
                         "Where the backend modules libfornax_cuda.so and libfornax_simt.so are."},
+    EnvironmentVariable{"FORNAX_CUBLASLT", "a path", "libcublasLt.so.13, else .12, of the system",
+                        "The library whose products `KernelChoice::library` asks first."},
     EnvironmentVariable{"FORNAX_MEMORY_LIMIT", "a number of bytes, 1 or more", "no limit",
                         "The most device memory that a CUDA or simt backend reserves."},
     EnvironmentVariable{"FORNAX_SIMT_ARCH", "`sm_80`, `sm_90`", "`sm_90`",

@@ -126,6 +126,7 @@ TEST(OfflinePlan, TheLogTellsEveryChoiceAndRefusal) {
   make_plan(maker.graph, DeviceModel::h200(), {.outputs = {y}});
   set_log_levels("warning"), set_log_sink({});
   EXPECT_EQ(lines, (std::vector<std::string>{
+                       "kernels: own first",
                        "test_compute (node 0): test_refusing: wants rank 2 on h200, got rank 1",
                        "test_compute (node 0): test_planned"}));
 }
