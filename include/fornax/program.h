@@ -45,7 +45,7 @@ class Program;
 struct CompileOptions;
 FORNAX_API Program compile(const Graph& graph, const State& state, const CompileOptions& options);
 
-/// What a run returned; valid until the program's next run.
+/// What a step returned; valid until the Program's second run() or submit() after it.
 class FORNAX_API Outputs {
  public:
   /// Throw Error{not_found} when `value` was not asked for in CompileOptions::outputs.
@@ -55,6 +55,28 @@ class FORNAX_API Outputs {
  private:
   friend FORNAX_API Program compile(const Graph&, const State&, const CompileOptions&);
   ProgramData* data_ = nullptr;
+  int slot_ = 0;
+};
+
+/// A step that was submitted. Belongs to the thread of its Program, whose memory it keeps; its
+/// results are there until the second run() or submit() after it.
+/// All throw Error{invalid_argument} when a label or index was out of range in that step, and when
+/// the results are gone.
+class FORNAX_API Ticket {
+ public:
+  Ticket() noexcept = default;
+  explicit operator bool() const noexcept { return data_ != nullptr; }
+
+  /// Waits for the step.
+  const Outputs& wait() const;
+  /// The same, then Outputs::tensor and Outputs::scalar.
+  const Tensor& tensor(Value value) const { return wait().tensor(value); }
+  double scalar(Value value) const { return wait().scalar(value); }
+
+ private:
+  friend class Program;
+  std::shared_ptr<ProgramData> data_;
+  std::uint64_t number_ = 0;
 };
 
 struct PlanSummary {
@@ -72,13 +94,29 @@ class FORNAX_API Program {
   Program() noexcept = default;
   explicit operator bool() const noexcept { return data_ != nullptr; }
 
-  /// Runs one step and waits for its results. Every input of the graph must be given once.
-  /// A Program that updates a parameter advances State::step by one.
+  /// Runs one step and waits for its results: submit() and Ticket::wait(). Every input of the graph
+  /// must be given once. A Program that updates a parameter advances State::step by one.
   /// Throws Error{not_found}, Error{shape}, Error{dtype} for wrong inputs (the State is untouched),
-  /// and Error{invalid_argument} when a label or index was out of range on the device.
+  /// and Error{invalid_argument} when a label or index was out of range on the device; one of an
+  /// earlier step that nobody has read is thrown before this step begins.
   const Outputs& run(std::span<const Input> inputs);
   const Outputs& run(std::initializer_list<Input> inputs) {
     return run(std::span<const Input>(inputs.begin(), inputs.size()));
+  }
+
+  /// Begins a step. Inputs are copied before it returns, so the caller may change them at once.
+  /// Steps follow each other in the order of submit() and run(), also those of other Programs of
+  /// the State, and whatever reads the State sees all of them; State::step counts a step when it is
+  /// submitted. On CUDA and simt the step may still be under way on return, and inputs go up while
+  /// the step before computes; two steps may be under way, and submit() first waits for the one
+  /// before the previous. On the CPU and the reference the step has ended on return.
+  /// Throws as run(), but for a label or index out of range in this step: that is thrown by
+  /// its Ticket or, when the Ticket is not read, by what comes first of the second submit() after
+  /// it, a run() of a Program of the State, and a reading of the State's values. (A Program that
+  /// writes no State: by its own submit() and run(), and after its end by the State's.)
+  Ticket submit(std::span<const Input> inputs);
+  Ticket submit(std::initializer_list<Input> inputs) {
+    return submit(std::span<const Input>(inputs.begin(), inputs.size()));
   }
 
   PlanSummary summary() const;

@@ -37,7 +37,8 @@ class FORNAX_API State {
   /// Entries sorted by name.
   std::vector<StateEntry> entries() const;
   bool has(std::string_view name) const;
-  /// A copy in host memory. Throws Error{not_found} naming the nearest name.
+  /// A copy in host memory, after every step that was submitted. Throws Error{not_found} naming the
+  /// nearest name, and what those steps have to say (Program::submit). So do all that read values.
   Tensor get(std::string_view name) const;
   /// Throws Error{shape} or Error{dtype} when the tensor does not fit; nothing changes then.
   void set(std::string_view name, const Tensor& value);

@@ -54,6 +54,7 @@ CudaBackend::CudaBackend(DriverCalls calls, const BackendOptions& options)
     : driver_(std::make_shared<Driver>(std::move(calls))),
       model_((check_device(*driver_, options.device), make_model(*driver_, options))),
       stream_(make_stream(driver_)),
+      copy_stream_(make_stream(driver_)),
       upstream_(driver_),
       pool_(upstream_, {.limit_bytes = options.memory_limit_bytes}) {}
 
@@ -71,7 +72,7 @@ void* CudaBackend::allocate(std::int64_t bytes) {
   return memory;
 }
 
-// A block's users have ended: run() waits for its step. So the next owner needs no order.
+// A block's users are on stream_ or joined to it, so the next owner, there too, comes after them.
 void CudaBackend::deallocate(void* memory, std::int64_t bytes) noexcept {
   pool_.deallocate(memory, bytes, stream_.get());
 }
@@ -90,8 +91,9 @@ void CudaBackend::download(void* to, const void* from, std::int64_t bytes) {
 
 std::unique_ptr<Sequence> CudaBackend::record(std::vector<Command> commands,
                                               const RecordOptions& options) {
-  return std::make_unique<CudaSequence>(driver_, pool_, stream_.get(), std::move(commands),
-                                        options);
+  return std::make_unique<CudaSequence>(driver_, pool_,
+                                        BackendStreams{stream_.get(), copy_stream_.get()},
+                                        std::move(commands), options);
 }
 
 }  // namespace fornax::cuda

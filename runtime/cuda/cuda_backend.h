@@ -24,8 +24,8 @@ class CudaBackend final : public Backend {
   void deallocate(void* memory, std::int64_t bytes) noexcept override;
   void upload(void* to, const void* from, std::int64_t bytes) override;
   void download(void* to, const void* from, std::int64_t bytes) override;
-  /// With options.capture the commands are captured into one graph, without running; run() then
-  /// replays it. Without, run() enqueues the same commands again. Both load every kernel now.
+  /// With options.capture the commands are captured, without running, and a step replays them as
+  /// one graph. Without, a step enqueues the same commands again. Both load every kernel now.
   std::unique_ptr<Sequence> record(std::vector<Command> commands,
                                    const RecordOptions& options) override;
 
@@ -34,7 +34,8 @@ class CudaBackend final : public Backend {
  private:
   std::shared_ptr<Driver> driver_;
   kernels::DeviceModel model_;
-  OwnedStream stream_;  ///< of allocations, uploads and downloads
+  OwnedStream stream_;       ///< of allocations, uploads, downloads and every Sequence's steps
+  OwnedStream copy_stream_;  ///< of what a step gets from the host
   DriverMemory upstream_;
   memory::Pool pool_;
 };

@@ -127,6 +127,8 @@ struct DriverTable {
   /// What the launches that follow on the stream touch, until the next call. Null where nothing
   /// looks at it.
   Status (*annotate)(DriverState&, Stream stream, std::span<const Access> accesses);
+  /// What the host touches now of memory that copies use. Null where nothing looks at it.
+  Status (*host_access)(DriverState&, const Access& access);
   void (*range_push)(DriverState&, const char* name);  ///< NVTX
   void (*range_pop)(DriverState&);
 };

@@ -88,6 +88,7 @@ class FakeState final : public MachineState, private Observer {
     ++report_.synchronisations;
     refuse_in_step("waits for the device");
   }
+  void touched_by_host(const Access& access) { order_.touched_by_host(access); }
   void count_loading() { ++report_.kernels_loaded; }
 
  private:
@@ -185,6 +186,10 @@ void fill_watched(DriverTable& table) {
   table.load_kernel = [](DriverState& s, const device::KernelLaunch&) {
     fake(s).count_loading();
     fake(s).refuse_in_step("loads a kernel");
+    return Status::success;
+  };
+  table.host_access = [](DriverState& s, const Access& access) {
+    fake(s).touched_by_host(access);
     return Status::success;
   };
   table.range_push = [](DriverState& s, const char* name) { fake(s).push(name); };

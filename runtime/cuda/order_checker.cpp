@@ -9,6 +9,7 @@ namespace fornax::cuda {
 namespace {
 
 using Clock = std::vector<std::uint32_t>;
+constexpr int kHost = -1;  // in the place of a stream's number
 
 void join(Clock& clock, const Clock& other) {
   if (clock.size() < other.size()) clock.resize(other.size(), 0);
@@ -62,6 +63,11 @@ void OrderChecker::enqueued(const StreamState& stream, const Operation& operatio
   const std::size_t line = line_of(nullptr, stream.id);
   Epoch now{line, tick(clock, line), Access::Kind::read, operation.name};
   for (const Access& one : operation.accesses) access(one, now, clock);
+}
+
+void OrderChecker::touched_by_host(const Access& one) {
+  const std::size_t line = line_of(nullptr, kHost);
+  access(one, {line, tick(host_, line), one.kind, "host"}, host_);
 }
 
 /// A launch of a graph comes after what is on the stream and after the graph's launch before.

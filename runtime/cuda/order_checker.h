@@ -15,6 +15,8 @@ class OrderChecker final : public Observer {
   void enqueued(const StreamState& stream, const Operation& operation) override;
   void synchronized(const StreamState& stream) override;
   void synchronized(const EventState& event) override;
+  /// The host touches memory: conflicts with all work that it has not waited for.
+  void touched_by_host(const Access& access);
   /// The bytes were freed: what touched them is forgotten.
   void forget(const void* address, std::int64_t bytes);
 

@@ -26,14 +26,26 @@ struct Command {
   kernels::KernelArgs args;  ///< its spans point to memory that outlives the Sequence
 };
 
-/// A recorded step: everything is allocated, so run() allocates nothing.
+/// A recorded step: everything is allocated, so a step allocates nothing. Steps run one after
+/// another in the order of their submit(), also those of other Sequences of the Backend.
 class Sequence {
  public:
+  static constexpr int kSlots = 2;  ///< steps that may be under way at once
+
   virtual ~Sequence() = default;
-  /// Runs one step and waits for it. `step` is uploaded first; inputs and outputs are host
-  /// addresses by Command::slot. bad_index and bad_value of the device come back in `step`.
-  virtual void run(kernels::StepState& step, std::span<const void* const> inputs,
-                   std::span<void* const> outputs) = 0;
+  /// Begins a step; no step of that slot is under way. `step` goes up first; inputs and outputs are
+  /// host addresses by Command::slot. Inputs are read before it returns. wait() fills the outputs,
+  /// and bad_index and bad_value of `step`: both stay where they are until then.
+  virtual void submit(int slot, kernels::StepState& step, std::span<const void* const> inputs,
+                      std::span<void* const> outputs) = 0;
+  /// Returns when the slot's step has ended and its results are there. Once for a submit().
+  virtual void wait(int slot) = 0;
+
+  void run(kernels::StepState& step, std::span<const void* const> inputs,
+           std::span<void* const> outputs) {
+    submit(0, step, inputs, outputs);
+    wait(0);
+  }
 };
 
 struct RecordOptions {
@@ -51,7 +63,7 @@ class Backend {
   /// 256-byte aligned device memory, zero-filled. Throws Error{out_of_memory}.
   virtual void* allocate(std::int64_t bytes) = 0;
   virtual void deallocate(void* memory, std::int64_t bytes) noexcept = 0;
-  /// Copies that are complete on return.
+  /// Copies that are complete on return, and come after every step submitted before.
   virtual void upload(void* to, const void* from, std::int64_t bytes) = 0;
   virtual void download(void* to, const void* from, std::int64_t bytes) = 0;
 

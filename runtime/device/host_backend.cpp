@@ -19,8 +19,9 @@ class HostSequence final : public Sequence {
     });
   }
 
-  void run(kernels::StepState& step, std::span<const void* const> inputs,
-           std::span<void* const> outputs) override {
+  /// The whole step, on the caller.
+  void submit(int, kernels::StepState& step, std::span<const void* const> inputs,
+              std::span<void* const> outputs) override {
     const host::ExactFloatScope exact;  // the host program may flush subnormals
     for (Command& command : commands_) {
       const auto slot = static_cast<std::size_t>(command.slot);
@@ -41,6 +42,7 @@ class HostSequence final : public Sequence {
       }
     }
   }
+  void wait(int) override {}
 
  private:
   std::vector<Command> commands_;

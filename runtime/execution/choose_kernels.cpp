@@ -223,9 +223,11 @@ void choose_kernels(Plan& plan) {
   }
   chooser.check_pins();
   for (const int id : plan.outputs) plan.steps.push_back(copy_step(PlanStep::Kind::download, id));
-  for (std::size_t id = 0; id < dependencies.updater.size(); ++id)
-    plan.advances_step |=
-        dependencies.updater[id] != kAbsent && plan.graph.values[id].role == Role::parameter;
+  for (std::size_t id = 0; id < dependencies.updater.size(); ++id) {
+    if (dependencies.updater[id] == kAbsent) continue;
+    plan.writes_state = true;
+    plan.advances_step |= plan.graph.values[id].role == Role::parameter;
+  }
 }
 
 }  // namespace fornax

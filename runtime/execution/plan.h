@@ -63,6 +63,7 @@ struct Plan {
   int events = 0, streams = 1;
   std::int64_t arena_bytes = 0, lower_bound_bytes = 0;
   bool advances_step = false;  ///< updates a parameter
+  bool writes_state = false;   ///< updates a parameter or a state
 };
 
 /// What `graph` becomes on a device: passes, kernel choice, schedule, memory; checked.

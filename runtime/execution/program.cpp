@@ -1,6 +1,5 @@
-// Programs: compile binds a plan to a State; run feeds one step.
+// Programs: compile binds a plan to a State.
 #include <algorithm>
-#include <cstring>
 
 #include "runtime/execution/program_data.h"
 
@@ -85,93 +84,13 @@ void prepare_inputs(ProgramData& data) {
 void prepare_outputs(ProgramData& data) {
   for (const int id : data.plan.outputs) {
     const ValueData& value = data.plan.graph.values[static_cast<std::size_t>(id)];
-    data.outputs.emplace_back(value.type.dtype, value.type.shape);
+    for (StepSlot& slot : data.slots) slot.outputs.emplace_back(value.type.dtype, value.type.shape);
   }
-  for (Tensor& output : data.outputs) data.output_addresses.push_back(output.bytes().data());
-}
-
-std::int64_t input_index(const ProgramData& data, std::string_view name) {
-  const auto found = std::find(data.input_names.begin(), data.input_names.end(), name);
-  return found == data.input_names.end() ? -1 : found - data.input_names.begin();
-}
-
-/// An input that nothing reads was left out of the plan; it may still be given.
-bool is_unread_input(const ProgramData& data, std::string_view name) {
-  const Value value = data.graph.find(name);
-  return value &&
-         data.graph.data().values[static_cast<std::size_t>(value.id())].role == Role::input;
-}
-
-[[noreturn]] void refuse_input(const ProgramData& data, std::string_view name) {
-  std::string names;
-  for (const std::string& input : data.input_names) names += (names.empty() ? "" : ", ") + input;
-  throw Error(ErrorCode::not_found,
-              "run: the program has no input '" + std::string(name) + "'; its inputs are " + names);
-}
-
-[[noreturn]] void refuse(ErrorCode code, std::string_view input, const std::string& why) {
-  throw Error(code, "run: input '" + std::string(input) + "' " + why);
-}
-
-// No message is put together before it is needed: run() allocates nothing.
-void take_input(ProgramData& data, const Input& input) {
-  const std::int64_t found = input_index(data, input.name);
-  if (found < 0 && is_unread_input(data, input.name)) return;
-  if (found < 0) refuse_input(data, input.name);
-  const auto at = static_cast<std::size_t>(found);
-  const int id = data.plan.inputs[at];
-  const kernels::TensorType& type = data.plan.graph.values[static_cast<std::size_t>(id)].type;
-  const Tensor& tensor = input.tensor;
-  if (data.input_addresses[at]) refuse(ErrorCode::invalid_argument, input.name, "is given twice");
-  if (tensor.shape() != type.shape)
-    refuse(ErrorCode::shape, input.name,
-           "has shape " + to_string(tensor.shape()) + ", the graph wants " + to_string(type.shape));
-  data.input_addresses[at] = tensor.bytes().data();
-  if (tensor.dtype() == type.dtype) return;
-  if (data.converted[at].empty() || tensor.dtype() != DType::f32)
-    refuse(ErrorCode::dtype, input.name,
-           std::string("is ") + name(tensor.dtype()) + ", the graph wants " + name(type.dtype));
-  const auto from = tensor.as<float>();
-  std::copy(from.begin(), from.end(), data.converted[at].as<double>().begin());
-  data.input_addresses[at] = data.converted[at].bytes().data();
-}
-
-void fill_step(ProgramData& data) {
-  data.step.step = data.state->step;
-  data.step.seed = data.state->seed;
-  data.step.bad_index = data.step.bad_value = 0;
-  for (std::size_t slot = 0; slot < data.scalar_names.size(); ++slot)
-    data.step.scalars[slot] =
-        static_cast<float>(data.state->scalars.find(data.scalar_names[slot])->second);
+  for (StepSlot& slot : data.slots)
+    for (Tensor& output : slot.outputs) slot.output_addresses.push_back(output.bytes().data());
 }
 
 }  // namespace
-
-const Tensor& Outputs::tensor(Value value) const {
-  const auto& ids = data_->output_ids;
-  const auto found = std::find(ids.begin(), ids.end(), value.id());
-  if (!value || found == ids.end() || &value.graph().data() != &data_->graph.data())
-    throw Error(ErrorCode::not_found, "outputs: the value was not among CompileOptions::outputs");
-  return data_->outputs[static_cast<std::size_t>(found - ids.begin())];
-}
-double Outputs::scalar(Value value) const { return tensor(value).scalar(); }
-
-const Outputs& Program::run(std::span<const Input> inputs) {
-  ProgramData& data = *data_;
-  std::fill(data.input_addresses.begin(), data.input_addresses.end(), nullptr);
-  for (const Input& input : inputs) take_input(data, input);
-  for (std::size_t i = 0; i < data.input_names.size(); ++i)
-    if (!data.input_addresses[i]) refuse(ErrorCode::not_found, data.input_names[i], "is not given");
-  fill_step(data);
-  data.sequence->run(data.step, data.input_addresses, data.output_addresses);
-  if (data.plan.advances_step) ++data.state->step;
-  if (data.step.bad_index != 0)
-    throw Error(ErrorCode::invalid_argument,
-                "run: a label or index is out of range: value " +
-                    std::to_string(data.step.bad_value) + " at position " +
-                    std::to_string(data.step.bad_index - 1) + "; it took no part in this step");
-  return data.view;
-}
 
 PlanSummary Program::summary() const { return summarize(data_->plan); }
 std::string Program::print_plan() const { return print(data_->plan); }
@@ -193,7 +112,13 @@ Program compile(const Graph& graph, const State& state, const CompileOptions& op
   prepare_outputs(data);
   data.sequence =
       backend.record(make_commands(data), {data.plan.streams, data.plan.events, options.capture});
-  data.view.data_ = &data;
+  for (int i = 0; i < Sequence::kSlots; ++i) {
+    Outputs& view = data.slots[static_cast<std::size_t>(i)].view;
+    view.data_ = &data, view.slot_ = i;
+  }
+  if (!data.plan.writes_state) return program;
+  const std::lock_guard lock(data.state->steps_mutex);
+  data.state->writers.push_back(&data);
   return program;
 }
 

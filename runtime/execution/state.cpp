@@ -94,6 +94,7 @@ std::vector<StateEntry> State::entries() const {
 
 Tensor State::get(std::string_view name) const {
   const StateValue& value = find(*data_, name);
+  settle(*data_);
   Tensor result(value.dtype, value.shape);
   data_->backend->download(result.bytes().data(), value.memory.get(),
                            static_cast<std::int64_t>(result.bytes().size()));

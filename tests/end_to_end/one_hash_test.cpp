@@ -59,6 +59,11 @@ TEST(OneHash, NodeByNode) {
   EXPECT_EQ(hash_of("--device reference --unfused"), committed_hash());
 }
 
+TEST(OneHash, StepsSubmittedAhead) {
+  EXPECT_EQ(hash_of("--submit"), committed_hash());
+  EXPECT_EQ(hash_of("--device reference --submit"), committed_hash());
+}
+
 // The .cu files and the CUDA backend, captured and eager, under several legal orders of streams.
 TEST(OneHash, CudaKernelsOnTheSimtMachine) {
   const char* folder = std::getenv("FORNAX_MODULE_DIR");
@@ -67,8 +72,10 @@ TEST(OneHash, CudaKernelsOnTheSimtMachine) {
   EXPECT_EQ(hash_of("--device simt"), committed_hash());
   EXPECT_EQ(hash_of("--device simt --eager"), committed_hash());
   EXPECT_EQ(hash_of("--device simt --unfused"), committed_hash());
+  EXPECT_EQ(hash_of("--device simt --submit --eager"), committed_hash());
   for (const char* seed : {"1", "2", "3"})
-    EXPECT_EQ(hash_of("--device simt", std::string("FORNAX_SIMT_SEED=") + seed), committed_hash())
+    EXPECT_EQ(hash_of("--device simt --submit", std::string("FORNAX_SIMT_SEED=") + seed),
+              committed_hash())
         << "seed " << seed;
 }
 

@@ -4,6 +4,7 @@
 #include <fornax/error.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "runtime/cuda/simt/machine.h"
@@ -33,30 +34,50 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * 4) == 0;
 }
 
-TEST(CudaBackend, EveryOrderGivesTheReferencesBits) {
-  for (const bool capture : {false, true}) {
-    for (const std::uint32_t seed : {0u, 1u, 2u, 3u, 17u, 1234u}) {
-      SCOPED_TRACE("seed " + std::to_string(seed) + (capture ? ", captured" : ", eager"));
-      const auto backend = open(seed);
-      TwoStreamStep step(backend);
-      const auto sequence = backend->record(step.commands(), TwoStreamStep::options(capture));
-      std::vector<float> c(kElements), sum(kElements), right_c(kElements), right_sum(kElements);
-      for (int number = 0; number < 4; ++number) {
-        const std::vector<float> x = input(number);
-        kernels::StepState state{};
-        state.scalars[0] = 0.25f + static_cast<float>(number);
-        const void* inputs[] = {x.data()};
-        void* outputs[] = {c.data(), sum.data()};
-        sequence->run(state, inputs, outputs);
-        TwoStreamStep::reference(state.scalars[0], x, right_c, right_sum);
-        ASSERT_TRUE(same_bits(c, right_c)) << "c of step " << number;
-        ASSERT_TRUE(same_bits(sum, right_sum)) << "sum of step " << number;
-      }
-      std::vector<float> kept(kElements);
-      backend->download(kept.data(), step.address_of_sum(), kElements * 4);
-      EXPECT_TRUE(same_bits(kept, right_sum)) << "the state holds what was returned";
-    }
+/// One of four steps: what it gets and where its results go.
+struct Step {
+  explicit Step(int number) : x(input(number)) {
+    state.scalars[0] = 0.25f + static_cast<float>(number);
   }
+  std::vector<float> x, c = std::vector<float>(kElements), sum = std::vector<float>(kElements);
+  const void* inputs[1] = {x.data()};
+  void* outputs[2] = {c.data(), sum.data()};
+  kernels::StepState state{};
+};
+
+/// Four steps, with two of them under way at once or each waited for; all as the reference has it.
+void expect_right_steps(std::uint32_t seed, bool capture, bool ahead) {
+  SCOPED_TRACE("seed " + std::to_string(seed) + (capture ? ", captured" : ", eager") +
+               (ahead ? ", two under way" : ""));
+  const auto backend = open(seed);
+  TwoStreamStep two_streams(backend);
+  const auto sequence = backend->record(two_streams.commands(), TwoStreamStep::options(capture));
+  std::vector<float> c(kElements), sum(kElements), kept(kElements);
+  std::vector<std::unique_ptr<Step>> steps;
+  for (int number = 0; number < 4; ++number) {
+    steps.push_back(std::make_unique<Step>(number));
+    Step& step = *steps.back();
+    if (ahead && number >= 2) sequence->wait(number % 2);
+    sequence->submit(number % 2, step.state, step.inputs, step.outputs);
+    std::fill(step.x.begin(), step.x.end(), 1e30f);  // it was copied
+    if (!ahead) sequence->wait(number % 2);
+  }
+  backend->download(kept.data(), two_streams.address_of_sum(), kElements * 4);
+  for (int number = 2; ahead && number < 4; ++number) sequence->wait(number % 2);
+  for (int number = 0; number < 4; ++number) {
+    const Step& step = *steps[static_cast<std::size_t>(number)];
+    TwoStreamStep::reference(step.state.scalars[0], input(number), c, sum);
+    ASSERT_TRUE(same_bits(step.c, c)) << "c of step " << number;
+    ASSERT_TRUE(same_bits(step.sum, sum)) << "sum of step " << number;
+  }
+  EXPECT_TRUE(same_bits(kept, sum)) << "a download comes after the steps submitted before";
+}
+
+TEST(CudaBackend, EveryOrderGivesTheReferencesBits) {
+  for (const bool capture : {false, true})
+    for (const bool ahead : {false, true})
+      for (const std::uint32_t seed : {0u, 1u, 2u, 3u, 17u, 1234u})
+        expect_right_steps(seed, capture, ahead);
 }
 
 TEST(CudaBackend, RecordingRunsNothing) {

@@ -49,8 +49,10 @@ TEST(CudaFake, AGoodStepHasNoFault) {
     EXPECT_EQ(report.kernel_launches, 3 * 6);
     EXPECT_EQ(report.kernels_loaded, 6) << "each once, at record()";
     EXPECT_EQ(report.copies, 3 * 5);
-    EXPECT_EQ(report.copied_bytes,
-              3 * (3 * kElements * 4 + std::int64_t{sizeof(kernels::StepState)} + 16));
+    const auto padded = [](std::int64_t bytes) { return (bytes + 255) / 256 * 256; };
+    const std::int64_t up = padded(sizeof(kernels::StepState)) + padded(kElements * 4);
+    EXPECT_EQ(report.copied_bytes, 3 * (up + 3 * kElements * 4 + 16))
+        << "StepState and x in one; x to its place, c, sum and the flags";
   }
 }
 
