@@ -6,13 +6,29 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 namespace fornax {
 
+struct ArenaData;
 struct ProgramData;
+
+/// A block of device memory for what lives within a step, shared by Programs of one State: as large
+/// as the largest of them needs, instead of a block for each. Programs that share one are used by
+/// one thread at a time, also those that write no State. A handle: copies share one block.
+class FORNAX_API Arena {
+ public:
+  Arena();
+  /// 0 before a Program was compiled with it.
+  std::int64_t bytes() const;
+  const std::shared_ptr<ArenaData>& shared() const noexcept { return data_; }
+
+ private:
+  std::shared_ptr<ArenaData> data_;
+};
 
 /// Which kernels of an op are asked first. The first that takes the operands serves.
 enum class KernelChoice {
@@ -34,6 +50,9 @@ struct CompileOptions {
   bool second_stream = true;  ///< weight gradients on a stream of their own where the device has it
   KernelChoice kernel_choice = KernelChoice::own;
   std::vector<PinnedKernel> pinned_kernels = {};  ///< of several that fit a node the first holds
+  /// Shared with other Programs; not set: one of its own. Where a later Program makes it grow, the
+  /// next step of each earlier one first binds that Program to the block again.
+  std::optional<Arena> arena = {};
 };
 
 struct Input {

@@ -89,7 +89,7 @@ class Binder {
   void* address(const Location& location) const {
     std::byte* base = nullptr;
     if (location.space == Location::Space::arena)
-      base = static_cast<std::byte*>(program_.arena.get());
+      base = static_cast<std::byte*>(program_.arena->memory.get());
     if (location.space == Location::Space::state) {
       const auto& name = plan_.graph.values[static_cast<std::size_t>(location.value)].name;
       base = static_cast<std::byte*>(program_.state->values.find(name)->second.memory.get());

@@ -60,7 +60,7 @@ std::string largest_values(const Plan& plan, std::size_t count) {
 
 void allocate_arena(ProgramData& data) {
   try {
-    data.arena = DeviceMemory(data.state->backend, data.plan.arena_bytes);
+    data.arena->reserve(data.state->backend, data.plan.arena_bytes);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::out_of_memory) throw;
     throw Error(ErrorCode::out_of_memory,
@@ -92,6 +92,15 @@ void prepare_outputs(ProgramData& data) {
 
 }  // namespace
 
+void bind(ProgramData& data) {
+  data.sequence.reset();  // it points into what is bound
+  data.bound.clear();
+  data.arena->reserve(data.state->backend, data.plan.arena_bytes);  // if a growing arena lost it
+  data.sequence = data.state->backend->record(make_commands(data),
+                                              {data.plan.streams, data.plan.events, data.capture});
+  data.bound_at = data.arena->moves;
+}
+
 PlanSummary Program::summary() const { return summarize(data_->plan); }
 std::string Program::print_plan() const { return print(data_->plan); }
 
@@ -106,12 +115,13 @@ Program compile(const Graph& graph, const State& state, const CompileOptions& op
       make_plan(stored_graph(graph.data(), backend), backend.model(), plan_options(options));
   data.output_ids = data.plan.outputs;
   for (const StepScalar& scalar : graph.data().scalars) data.scalar_names.push_back(scalar.name);
+  if (options.arena) data.arena = options.arena->shared();
   allocate_arena(data);
   State(state).extend(graph);
   prepare_inputs(data);
   prepare_outputs(data);
-  data.sequence =
-      backend.record(make_commands(data), {data.plan.streams, data.plan.events, options.capture});
+  data.capture = options.capture;
+  bind(data);
   for (int i = 0; i < Sequence::kSlots; ++i) {
     Outputs& view = data.slots[static_cast<std::size_t>(i)].view;
     view.data_ = &data, view.slot_ = i;

@@ -4,6 +4,7 @@
 
 #include <array>
 
+#include "runtime/execution/arena.h"
 #include "runtime/execution/plan.h"
 #include "runtime/execution/state_data.h"
 
@@ -41,7 +42,9 @@ struct ProgramData {
   std::shared_ptr<StateData> state;
   Graph graph;  ///< as the caller built it
   Plan plan;
-  DeviceMemory arena;
+  std::shared_ptr<ArenaData> arena = std::make_shared<ArenaData>();
+  std::uint64_t bound_at = 0;  ///< ArenaData::moves when `sequence` was recorded
+  bool capture = true;
   std::vector<std::unique_ptr<BoundStep>> bound;
   std::unique_ptr<Sequence> sequence;
   std::array<StepSlot, Sequence::kSlots> slots;
@@ -52,6 +55,9 @@ struct ProgramData {
   std::vector<int> output_ids;               ///< values of `graph` that were asked for
   std::vector<Tensor> converted;             ///< inputs that the backend stores as another dtype
 };
+
+/// Records the Program's commands at the addresses that its arena has now; no step is under way.
+void bind(ProgramData& program);
 
 /// The commands of a plan at the addresses of `program`; fills program.bound.
 std::vector<Command> make_commands(ProgramData& program);

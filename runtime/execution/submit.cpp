@@ -105,6 +105,15 @@ void report_unreported(ProgramData& data) {
   }
 }
 
+/// The arena grew for another Program: this one ends its steps and is recorded anew.
+void bind_again(ProgramData& data) {
+  {
+    const auto lock = lock_steps(data);
+    for (StepSlot& slot : data.slots) end_step(data, slot);
+  }
+  bind(data);
+}
+
 /// Begins a step with the inputs taken; waits first for the step that had the slot.
 StepSlot& begin_step(ProgramData& data) {
   StepSlot& slot = data.slot_of(data.submitted + 1);
@@ -114,6 +123,7 @@ StepSlot& begin_step(ProgramData& data) {
     if (slot.unreported) report(slot);
     slot.number = 0;  // of no step if this one does not begin
   }
+  if (data.bound_at != data.arena->moves) bind_again(data);
   fill_step(data, slot.step);
   data.sequence->submit(data.index_of(slot), slot.step, data.input_addresses,
                         slot.output_addresses);

@@ -75,7 +75,7 @@ Trainer::Content::Step Trainer::Content::build(Mode mode, std::int64_t rows) {
   const Value y = graph.input("targets", with_rows(target_shape, rows), target_dtype);
   step.output = model(graph, x);
   step.loss = loss_of(step.output, y);
-  CompileOptions compile_options{.outputs = {step.loss}};
+  CompileOptions compile_options{.outputs = {step.loss}, .arena = arena};
   if (mode == Mode::train) {
     Gradients all = gradients(step.loss, graph.parameters());
     if (options.clip_norm > 0) all = clip_by_global_norm(all, options.clip_norm);

@@ -17,6 +17,7 @@ struct __attribute__((visibility("hidden"))) Trainer::Content {
   Sequential model;
   TrainerOptions options;
   State state;
+  Arena arena;  ///< of all Programs: one runs after another
   std::map<std::pair<Mode, std::int64_t>, Step> steps;
   Shape feature_shape, target_shape;
   DType feature_dtype = DType::none, target_dtype = DType::none;

@@ -77,7 +77,7 @@ class FakeProgram {
     program_.state = std::make_shared<StateData>();
     program_.state->backend = backend_;
     for (const ValueData& value : program_.plan.graph.values) place(value);
-    program_.arena = DeviceMemory(backend_, program_.plan.arena_bytes);
+    program_.arena->reserve(backend_, program_.plan.arena_bytes);
     tokens_.resize(static_cast<std::size_t>(size.sequences * kContext));
   }
 
