@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <iterator>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -120,23 +121,30 @@ struct DataLoaderOptions {
   std::uint64_t seed = 0;
   std::int64_t epochs = 1;
   bool drop_last = false;  ///< leave out the short last batch
+  /// Gather the next batch on a thread of the loader's own while the last one is used. The batches
+  /// and their order stay the same. It pays where a step leaves a CPU free.
+  bool prefetch = false;
 };
 
 /// Batches of a dataset: every sample once an epoch. Allocates when made and no more.
 ///   for (const Batch& batch : loader) ...       goes on from the position
-/// Used by one thread at a time. Throws Error{invalid_argument} for options outside their ranges.
+/// Move-only. Used by one thread at a time.
+/// Throws Error{invalid_argument} for options outside their ranges.
 class FORNAX_API DataLoader {
  public:
   DataLoader(Dataset dataset, const DataLoaderOptions& options = {});
+  ~DataLoader();
+  DataLoader(DataLoader&&) noexcept;
+  DataLoader& operator=(DataLoader&&) noexcept;
 
-  const Dataset& dataset() const noexcept { return dataset_; }
+  const Dataset& dataset() const noexcept;
   std::int64_t batches_per_epoch() const noexcept;
   /// The next batch, or null after the last epoch.
   const Batch* next();
   /// Back to the start of epoch 0.
   void rewind();
 
-  /// Where the next batch begins, as text for State::set_note.
+  /// Where the batch after the last one handed out begins, as text for State::set_note.
   std::string position() const;
   /// Throws Error{invalid_argument} when the text is none, or of a loader with another dataset
   /// size, seed, order or batch size; the position stays then.
@@ -164,15 +172,8 @@ class FORNAX_API DataLoader {
   Iterator end() { return Iterator(); }
 
  private:
-  std::string identity() const;
-  void order_epoch();
-  void fill(Batch& batch) const;
-
-  Dataset dataset_;
-  DataLoaderOptions options_;
-  std::vector<std::int64_t> order_;
-  std::int64_t ordered_epoch_ = -1, epoch_ = 0, first_ = 0;
-  Batch full_, last_;
+  struct Content;
+  std::unique_ptr<Content> content_;
 };
 
 }  // namespace fornax

@@ -10,6 +10,7 @@
 #include <functional>
 #include <iosfwd>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -66,7 +67,10 @@ struct FitOptions {
   /// When not empty: save here every `checkpoint_epochs` epochs and at the end.
   std::string checkpoint = {};
   std::int64_t checkpoint_epochs = 1;
-  bool resume = false;                ///< go on from `checkpoint` if the file exists
+  bool resume = false;  ///< go on from `checkpoint` if the file exists
+  /// Gather batches on a thread (DataLoaderOptions::prefetch). Not set: on CUDA and simt, where a
+  /// step leaves the CPU to it. Results do not depend on it.
+  std::optional<bool> prefetch = {};
   std::int64_t stop_after_steps = 0;  ///< save and leave after so many steps in all; 0: never
   std::function<bool(const EpochReport&)> on_epoch = {};  ///< false ends the training
 };
@@ -83,6 +87,7 @@ class FORNAX_API Trainer {
   /// may be short. Resuming goes on bit for bit.
   /// Throws Error{shape} when the data do not fit the model, Error{invalid_argument} for options
   /// outside their range or a loss that is not finite (naming the step; the last checkpoint stays).
+  /// Losses are read when the next step is under way: after an error the State may be one step on.
   std::vector<EpochReport> fit(const Dataset& data, const FitOptions& options);
 
   Evaluation evaluate(const Dataset& data);

@@ -141,10 +141,23 @@ class Pool {
     return true;
   }
 
+  /// Threads that work beside the pool come or go.
+  void count_beside(int change) {
+    const std::lock_guard lock(mutex_);
+    beside_ += change;
+    decide_spinning(workers_.size());
+  }
+  bool may_spin() const { return may_spin_.load(std::memory_order_relaxed); }
+
  private:
+  /// With the caller and those beside, no thread must lack a CPU.
+  void decide_spinning(std::size_t workers) {
+    may_spin_.store(static_cast<int>(workers) + beside_ < cpus_of_process(),
+                    std::memory_order_relaxed);
+  }
   void grow(std::size_t wanted) {
     if (workers_.size() >= wanted) return;
-    may_spin_.store(static_cast<int>(wanted) < cpus_of_process(), std::memory_order_relaxed);
+    decide_spinning(wanted);
     try {
       workers_.reserve(wanted);
       while (workers_.size() < wanted) workers_.push_back(std::make_unique<Worker>(may_spin_));
@@ -155,6 +168,7 @@ class Pool {
 
   std::mutex mutex_;
   std::atomic<bool> may_spin_{true};
+  int beside_ = 0;
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 
@@ -192,6 +206,10 @@ void parallel_for(std::int64_t count, std::int64_t grain, int threads, void* con
   if (!PoolOwner::owner().pool().run(job, threads)) return body(context, 0, count);
   if (job.error) std::rethrow_exception(job.error);
 }
+
+BesidePool::BesidePool() { PoolOwner::owner().pool().count_beside(1); }
+BesidePool::~BesidePool() { PoolOwner::owner().pool().count_beside(-1); }
+bool workers_spin() { return PoolOwner::owner().pool().may_spin(); }
 
 int default_threads() {
   const char* text = std::getenv("FORNAX_NUM_THREADS");

@@ -22,6 +22,20 @@ void parallel_for(std::int64_t count, std::int64_t grain, int threads, Body&& bo
                });
 }
 
+/// While it lives, a thread of the library works beside the pool, such as a loader's. It counts as
+/// one of the threads: workers spin before they sleep only where all have a CPU each.
+class BesidePool {
+ public:
+  BesidePool();
+  ~BesidePool();
+  BesidePool(const BesidePool&) = delete;
+  BesidePool& operator=(const BesidePool&) = delete;
+};
+
+/// Whether workers spin before they sleep; as of the last change of their number or of those
+/// beside.
+bool workers_spin();
+
 /// FORNAX_NUM_THREADS, else the number of CPUs this process may run on.
 int default_threads();
 

@@ -7,7 +7,9 @@
 #include <cstring>
 #include <limits>
 #include <numeric>
+#include <optional>
 
+#include "runtime/data/prefetch.h"
 #include "runtime/data/shuffle.h"
 
 namespace fornax {
@@ -64,79 +66,160 @@ bool take_field(std::string_view& text, std::string_view field, std::int64_t& va
   return true;
 }
 
-}  // namespace
+/// Where a batch begins.
+struct Position {
+  std::int64_t epoch = 0, first = 0;
+};
 
-DataLoader::DataLoader(Dataset dataset, const DataLoaderOptions& options)
-    : dataset_(std::move(dataset)), options_(options) {
-  check(dataset_, options_);
-  const std::int64_t n = dataset_.size();
-  order_.resize(static_cast<std::size_t>(n));
-  if (n >= options_.batch_size) full_ = make_batch(dataset_, options_.batch_size);
-  if (n % options_.batch_size != 0) last_ = make_batch(dataset_, n % options_.batch_size);
+/// Batches of two sizes: full ones, and the last of an epoch.
+struct BatchSet {
+  Batch full, last;
+};
+
+/// Gathers batches in order.
+class Gatherer {
+ public:
+  Gatherer(Dataset dataset, const DataLoaderOptions& options)
+      : dataset_(std::move(dataset)),
+        options_(options),
+        order_(static_cast<std::size_t>(dataset_.size())) {}
+
+  const Dataset& dataset() const noexcept { return dataset_; }
+  const DataLoaderOptions& options() const noexcept { return options_; }
+  BatchSet make_set() const;
+  std::int64_t batches_per_epoch() const noexcept;
+  /// The batch at `at`, in `set`; `at` then is where the next one begins. Null after the last.
+  const Batch* gather(Position& at, BatchSet& set);
+
+ private:
+  void order_epoch(std::int64_t epoch);
+  void fill(Batch& batch, const Position& at) const;
+
+  Dataset dataset_;
+  DataLoaderOptions options_;
+  std::vector<std::int64_t> order_;
+  std::int64_t ordered_epoch_ = -1;
+};
+
+BatchSet Gatherer::make_set() const {
+  const std::int64_t n = dataset_.size(), size = options_.batch_size;
+  return {n >= size ? make_batch(dataset_, size) : Batch(),
+          n % size != 0 ? make_batch(dataset_, n % size) : Batch()};
 }
 
-std::int64_t DataLoader::batches_per_epoch() const noexcept {
+std::int64_t Gatherer::batches_per_epoch() const noexcept {
   const std::int64_t n = dataset_.size(), size = options_.batch_size;
   return options_.drop_last ? n / size : n / size + (n % size != 0);
 }
 
-void DataLoader::order_epoch() {
-  if (ordered_epoch_ == epoch_) return;
+void Gatherer::order_epoch(std::int64_t epoch) {
+  if (ordered_epoch_ == epoch) return;
   std::iota(order_.begin(), order_.end(), std::int64_t{0});
-  if (options_.shuffle) shuffle(order_, options_.seed, "loader", epoch_);
-  ordered_epoch_ = epoch_;
+  if (options_.shuffle) shuffle(order_, options_.seed, "loader", epoch);
+  ordered_epoch_ = epoch;
 }
 
-void DataLoader::fill(Batch& batch) const {
+void Gatherer::fill(Batch& batch, const Position& at) const {
   const auto rows =
-      std::span(order_).subspan(static_cast<std::size_t>(first_), batch.indices.size());
+      std::span(order_).subspan(static_cast<std::size_t>(at.first), batch.indices.size());
   std::copy(rows.begin(), rows.end(), batch.indices.begin());
-  gather(dataset_.features, batch.features, rows);
-  gather(dataset_.targets, batch.targets, rows);
-  batch.epoch = epoch_;
-  batch.first = first_;
+  fornax::gather(dataset_.features, batch.features, rows);
+  fornax::gather(dataset_.targets, batch.targets, rows);
+  batch.epoch = at.epoch;
+  batch.first = at.first;
 }
 
-const Batch* DataLoader::next() {
+const Batch* Gatherer::gather(Position& at, BatchSet& set) {
   const std::int64_t end =
       options_.drop_last ? batches_per_epoch() * options_.batch_size : dataset_.size();
   if (end == 0) return nullptr;
-  if (first_ >= end) ++epoch_, first_ = 0;
-  if (epoch_ >= options_.epochs) return nullptr;
-  order_epoch();
-  Batch& batch = dataset_.size() - first_ >= options_.batch_size ? full_ : last_;
-  fill(batch);
-  first_ += static_cast<std::int64_t>(batch.indices.size());
+  if (at.first >= end) ++at.epoch, at.first = 0;
+  if (at.epoch >= options_.epochs) return nullptr;
+  order_epoch(at.epoch);
+  Batch& batch = dataset_.size() - at.first >= options_.batch_size ? set.full : set.last;
+  fill(batch, at);
+  at.first += static_cast<std::int64_t>(batch.indices.size());
   return &batch;
 }
 
-void DataLoader::rewind() { epoch_ = 0, first_ = 0; }
+}  // namespace
 
-std::string DataLoader::identity() const {
-  return "rows=" + std::to_string(dataset_.size()) +
-         " batch_size=" + std::to_string(options_.batch_size) +
-         " seed=" + std::to_string(options_.seed) + " shuffle=" + std::to_string(options_.shuffle) +
-         " drop_last=" + std::to_string(options_.drop_last);
+/// `at` and `sets` belong to the thread while it prepares; `handed_out` is the caller's.
+struct DataLoader::Content {
+  Gatherer gatherer;
+  Position at, handed_out;
+  BatchSet sets[2];
+  std::optional<Prefetch<Batch>> prefetch;
+
+  Content(Dataset dataset, const DataLoaderOptions& options)
+      : gatherer(std::move(dataset), options) {
+    sets[0] = gatherer.make_set();
+    if (!options.prefetch) return;
+    sets[1] = gatherer.make_set();
+    prefetch.emplace([this](int set) { return gatherer.gather(at, sets[set]); });
+  }
+
+  const Batch* next() {
+    const Batch* batch = prefetch ? prefetch->next() : gatherer.gather(at, sets[0]);
+    if (batch)
+      handed_out = {batch->epoch, batch->first + static_cast<std::int64_t>(batch->indices.size())};
+    else
+      handed_out = at;  // the thread does nothing now
+    return batch;
+  }
+
+  void go_to(const Position& position) {
+    if (prefetch) prefetch->forget();
+    at = handed_out = position;
+  }
+
+  std::string identity() const {
+    const DataLoaderOptions& options = gatherer.options();
+    return "rows=" + std::to_string(gatherer.dataset().size()) +
+           " batch_size=" + std::to_string(options.batch_size) +
+           " seed=" + std::to_string(options.seed) + " shuffle=" + std::to_string(options.shuffle) +
+           " drop_last=" + std::to_string(options.drop_last);
+  }
+};
+
+DataLoader::DataLoader(Dataset dataset, const DataLoaderOptions& options) {
+  check(dataset, options);
+  content_ = std::make_unique<Content>(std::move(dataset), options);
 }
+DataLoader::~DataLoader() = default;
+DataLoader::DataLoader(DataLoader&&) noexcept = default;
+DataLoader& DataLoader::operator=(DataLoader&&) noexcept = default;
+
+const Dataset& DataLoader::dataset() const noexcept { return content_->gatherer.dataset(); }
+std::int64_t DataLoader::batches_per_epoch() const noexcept {
+  return content_->gatherer.batches_per_epoch();
+}
+const Batch* DataLoader::next() { return content_->next(); }
+void DataLoader::rewind() { content_->go_to({}); }
 
 std::string DataLoader::position() const {
-  return "epoch=" + std::to_string(epoch_) + " first=" + std::to_string(first_) + ' ' + identity();
+  const Position& at = content_->handed_out;
+  return "epoch=" + std::to_string(at.epoch) + " first=" + std::to_string(at.first) + ' ' +
+         content_->identity();
 }
 
 void DataLoader::seek(std::string_view position) {
+  const std::string identity = content_->identity();
+  const DataLoaderOptions& options = content_->gatherer.options();
+  const std::int64_t rows = dataset().size();
   std::string_view rest = position;
   std::int64_t epoch = 0, first = 0;
   const bool fields = take_field(rest, "epoch=", epoch) && take_field(rest, "first=", first);
-  if (!fields || rest != identity())
+  if (!fields || rest != identity)
     throw Error(ErrorCode::invalid_argument, "DataLoader: position '" +
                                                  std::string(position.substr(0, 200)) +
-                                                 "' is not of this loader, which is " + identity());
-  const bool on_batch = first % options_.batch_size == 0 || first == dataset_.size();
-  if (epoch < 0 || epoch > options_.epochs || first < 0 || first > dataset_.size() || !on_batch)
+                                                 "' is not of this loader, which is " + identity);
+  const bool on_batch = first % options.batch_size == 0 || first == rows;
+  if (epoch < 0 || epoch > options.epochs || first < 0 || first > rows || !on_batch)
     throw Error(ErrorCode::invalid_argument, "DataLoader: epoch " + std::to_string(epoch) +
                                                  ", sample " + std::to_string(first) +
                                                  " is no place where a batch begins");
-  epoch_ = epoch, first_ = first;
+  content_->go_to({epoch, first});
 }
 
 }  // namespace fornax

@@ -53,6 +53,11 @@ std::int64_t first_step_of(const std::string& note) {
   return step;
 }
 
+/// Whether a step of the device leaves the CPU idle.
+bool leaves_a_cpu(const Device& device) {
+  return device.kind == Device::Kind::cuda || device.kind == Device::Kind::simt;
+}
+
 /// One call of fit.
 class Fit {
  public:
@@ -61,9 +66,11 @@ class Fit {
         content_(content),
         options_(options),
         rows_(data.size()),
-        loader_(data, {.batch_size = std::min(options.batch_size, rows_),
-                       .seed = content.options.seed,
-                       .epochs = std::max<std::int64_t>(options.epochs, 1)}),
+        loader_(data,
+                {.batch_size = std::min(options.batch_size, rows_),
+                 .seed = content.options.seed,
+                 .epochs = std::max<std::int64_t>(options.epochs, 1),
+                 .prefetch = options.prefetch.value_or(leaves_a_cpu(content.options.device))}),
         schedule_{
             options.schedule,
             std::visit([](const auto& o) { return o.learning_rate; }, content.options.optimizer),
@@ -78,6 +85,26 @@ class Fit {
   }
 
   std::vector<EpochReport> run() {
+    try {
+      return train_epochs();
+    } catch (...) {
+      forget_step();
+      throw;
+    }
+  }
+
+ private:
+  static constexpr const char* kPosition = "loader";
+  static constexpr const char* kBegin = "first_step";  ///< of this fit, also when resumed
+
+  /// A step whose loss is read when the next one is under way.
+  struct Step {
+    Ticket ticket;
+    Value loss;
+    std::int64_t rows = 0, number = 0;
+  };
+
+  std::vector<EpochReport> train_epochs() {
     std::vector<EpochReport> reports;
     while (options_.epochs > 0) {
       if (at_stop()) break;
@@ -93,15 +120,12 @@ class Fit {
     return reports;
   }
 
- private:
-  static constexpr const char* kPosition = "loader";
-  static constexpr const char* kBegin = "first_step";  ///< of this fit, also when resumed
-
   bool at_stop() const {
     return options_.stop_after_steps && content_.state.step() >= options_.stop_after_steps;
   }
 
   void save() {
+    read_step();
     if (options_.checkpoint.empty()) return;
     content_.state.set_note(kPosition, loader_.position());
     save_checkpoint(options_.checkpoint, content_.state);
@@ -112,16 +136,37 @@ class Fit {
     state.set_scalar("learning_rate", schedule_.at(state.step() - begin_step_));
     const std::int64_t count = batch.features.shape()[0];
     auto& step = content_.step(Mode::train, count);
-    const double loss = step.program.run({{"features", batch.features}, {"targets", batch.targets}})
-                            .scalar(step.loss);
+    const Ticket ticket =
+        step.program.submit({{"features", batch.features}, {"targets", batch.targets}});
+    const Step before = std::exchange(under_way_, {ticket, step.loss, count, state.step()});
+    if (before.ticket) count_loss(before);
+  }
+
+  /// Waits for the step under way, if there is one.
+  void read_step() {
+    const Step step = std::exchange(under_way_, {});
+    if (step.ticket) count_loss(step);
+  }
+
+  void count_loss(const Step& step) {
+    const double loss = step.ticket.scalar(step.loss);
     require(std::isfinite(loss), ErrorCode::invalid_argument,
             "fit: the loss is " + std::to_string(loss) + " after step " +
-                std::to_string(state.step()) + "; try a smaller learning rate, or clip_norm");
-    loss_sum_ += loss * static_cast<double>(count);
-    seen_ += static_cast<double>(count);
+                std::to_string(step.number) + "; try a smaller learning rate, or clip_norm");
+    loss_sum_ += loss * static_cast<double>(step.rows);
+    seen_ += static_cast<double>(step.rows);
+  }
+
+  /// What the step under way has to say does not matter: an error is on its way.
+  void forget_step() {
+    try {
+      if (under_way_.ticket) under_way_.ticket.wait();
+    } catch (const Error&) {
+    }
   }
 
   EpochReport finish_epoch(std::int64_t epoch) {
+    read_step();
     constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
     EpochReport report;
     report.epoch = epoch + 1, report.epochs = options_.epochs;
@@ -145,6 +190,7 @@ class Fit {
   DataLoader loader_;
   RateSchedule schedule_;
   std::int64_t begin_step_ = 0;
+  Step under_way_;
   double loss_sum_ = 0, seen_ = 0;
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <set>
@@ -140,6 +141,21 @@ TEST(Parallel, AllocatesNothingOnceThePoolHasGrown) {
   for (int repeat = 0; repeat < 100; ++repeat) work();
   EXPECT_EQ(allocations - before, 0);
   EXPECT_EQ(sum, 101 * 1000);
+}
+
+TEST(Parallel, WorkersSpinOnlyWhereEveryThreadHasACpu) {
+  const auto work = [] { parallel_for(1000, 1, 2, [](std::int64_t, std::int64_t) {}); };
+  work();
+  const bool before = workers_spin();
+  {
+    std::vector<std::unique_ptr<BesidePool>> beside;
+    for (unsigned i = 0; i < std::thread::hardware_concurrency(); ++i)
+      beside.push_back(std::make_unique<BesidePool>());
+    EXPECT_FALSE(workers_spin()) << "the caller has no CPU left";
+    work();
+    EXPECT_FALSE(workers_spin());
+  }
+  EXPECT_EQ(workers_spin(), before);
 }
 
 TEST(Parallel, DefaultThreadsComeFromTheEnvironmentOrTheMachine) {

@@ -121,9 +121,15 @@ TEST(Transforms, ConstantsComeFromTrainingRows) {
   EXPECT_THROW(one_hot(Tensor({1}, {-1}), 2), Error);
 }
 
-TEST(DataLoader, EverySampleOnceAnEpoch) {
+class DataLoaders : public testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Gather, DataLoaders, testing::Bool(), [](const auto& prefetch) {
+  return prefetch.param ? "AheadOnAThread" : "WhenAsked";
+});
+
+TEST_P(DataLoaders, EverySampleOnceAnEpoch) {
   for (const std::int64_t batch_size : {1, 3, 10, 64}) {
-    DataLoader loader(example(10), {.batch_size = batch_size, .seed = 4, .epochs = 3});
+    DataLoader loader(example(10),
+                      {.batch_size = batch_size, .seed = 4, .epochs = 3, .prefetch = GetParam()});
     std::map<std::int64_t, std::vector<std::int64_t>> epochs;
     for (const Batch& batch : loader) {
       auto& seen = epochs[batch.epoch];
@@ -146,8 +152,8 @@ TEST(DataLoader, EverySampleOnceAnEpoch) {
   }
 }
 
-TEST(DataLoader, ResumesExactlyFromEveryPosition) {
-  const DataLoaderOptions options{.batch_size = 4, .seed = 9, .epochs = 3};
+TEST_P(DataLoaders, ResumeExactlyFromEveryPosition) {
+  const DataLoaderOptions options{.batch_size = 4, .seed = 9, .epochs = 3, .prefetch = GetParam()};
   std::vector<std::vector<std::int64_t>> all;
   std::vector<std::string> positions;
   DataLoader loader(example(10), options);
@@ -159,8 +165,15 @@ TEST(DataLoader, ResumesExactlyFromEveryPosition) {
   ASSERT_EQ(all.size(), 9u);
   for (std::size_t at = 0; at < positions.size(); ++at) {
     DataLoader other(example(10), options);
+    loader.seek(positions[at]);  // from wherever it is
     other.seek(positions[at]);
+    EXPECT_EQ(loader.position(), positions[at]);
     std::size_t next = at;
+    const Batch* again = loader.next();
+    ASSERT_EQ(again != nullptr, at < all.size());
+    if (again != nullptr) {
+      EXPECT_EQ(again->indices, all.at(at));
+    }
     for (const Batch& batch : other) EXPECT_EQ(batch.indices, all.at(next++));
     EXPECT_EQ(next, all.size());
   }
@@ -171,14 +184,24 @@ TEST(DataLoader, ResumesExactlyFromEveryPosition) {
   EXPECT_THROW(another.seek(positions[1]), Error);
 }
 
-TEST(DataLoader, AllocatesNothingInSteadyState) {
-  DataLoader loader(example(1000), {.batch_size = 64, .epochs = 5});
+TEST_P(DataLoaders, AllocateNothingInSteadyState) {
+  DataLoader loader(example(1000), {.batch_size = 64, .epochs = 5, .prefetch = GetParam()});
   loader.next();
   const long before = allocations;
   std::int64_t samples = 0;
   while (const Batch* batch = loader.next()) samples += batch->features.shape()[0];
   EXPECT_EQ(allocations, before);
   EXPECT_EQ(samples, 5000 - 64);
+}
+
+TEST_P(DataLoaders, MoveWithTheirPosition) {
+  DataLoader loader(example(10), {.batch_size = 4, .shuffle = false, .prefetch = GetParam()});
+  const Batch* first = loader.next();
+  DataLoader moved = std::move(loader);
+  EXPECT_EQ(first->indices, (std::vector<std::int64_t>{0, 1, 2, 3}));
+  EXPECT_EQ(moved.next()->first, 4);
+  loader = DataLoader(example(3), {.prefetch = GetParam()});
+  EXPECT_EQ(loader.next()->indices.size(), 3u);
 }
 
 TEST(DataLoader, DropsTheLastAndRefusesWrongOptions) {

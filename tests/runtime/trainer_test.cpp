@@ -1,6 +1,7 @@
 // Trainer: it learns, by one hash on every device, resumed after any step; what it refuses.
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <sstream>
 
 #include "tests/runtime/expect_error.h"
@@ -47,6 +48,50 @@ TEST(Trainer, OneHashOnEveryHostDevice) {
   EXPECT_EQ(hash(Device::cpu(1)), reference);
   EXPECT_EQ(hash(Device::cpu(2)), reference);
   EXPECT_NE(hash(Device::cpu(1), 82), reference) << "a hash of the training, not of the model";
+}
+
+// Steps are submitted, their losses read one step later, batches gathered on a thread or not: the
+// numbers are those of a loop that runs one step after another.
+TEST(Trainer, ReportsTheNumbersOfStepsRunOneByOne) {
+  const Dataset data = unit_vectors(7);
+  const State state = initialize(Graph(), Device::cpu(1));
+  std::map<std::int64_t, std::pair<Program, Value>> programs;
+  for (const std::int64_t rows : {3, 1}) {
+    Graph graph(Mode::train);
+    const Value x = graph.input("features", {rows, 7}), y = graph.input("targets", {rows, 1});
+    const Sequential model{Linear(7, 1, {.bias = false, .weight = zeros()})};
+    const Value loss = mean(square(subtract(model(graph, x), y)));
+    sgd(graph, gradients(loss, graph.parameters()), {.learning_rate = 0.25, .momentum = 0});
+    programs[rows] = {compile(graph, state, {.outputs = {loss}}), loss};
+  }
+  double losses[3] = {};
+  for (const Batch& batch : DataLoader(data, {.batch_size = 3, .epochs = 3})) {
+    auto& [program, loss] = programs[batch.features.shape()[0]];
+    const Input inputs[] = {{"features", batch.features}, {"targets", batch.targets}};
+    losses[batch.epoch] +=
+        program.run(inputs).scalar(loss) * static_cast<double>(batch.features.shape()[0]);
+  }
+  for (const bool prefetch : {false, true}) {
+    Trainer trainer = unit_trainer(7, 0.25);
+    const auto reports = trainer.fit(data, {.epochs = 3, .batch_size = 3, .prefetch = prefetch});
+    for (std::size_t epoch = 0; epoch < 3; ++epoch) {
+      EXPECT_EQ(reports.at(epoch).training_loss, losses[epoch] / 7) << "epoch " << epoch;
+      EXPECT_EQ(reports.at(epoch).step, 3 * (static_cast<std::int64_t>(epoch) + 1));
+    }
+    EXPECT_EQ(trainer.state().sha256(), state.sha256());
+  }
+}
+
+TEST(Trainer, ABadLabelIsSaidOnceAndWhatComesAfterGoesOn) {
+  Dataset data = three_clouds(24);
+  Trainer trainer = trainer_on(Device::cpu(1));
+  trainer.fit(data, {.epochs = 1, .batch_size = 8});
+  Dataset bad = data;
+  for (std::int32_t& label : bad.targets.as<std::int32_t>()) label = 5;  // in every step
+  expect_error(ErrorCode::invalid_argument, "value 5 at position 0, when State::step was 3",
+               [&] { trainer.fit(bad, {.epochs = 1, .batch_size = 8}); });
+  EXPECT_NO_THROW(trainer.state().sha256());
+  EXPECT_GT(trainer.evaluate(data).loss, 0);
 }
 
 TEST(Trainer, PredictionsAreTheModelsOutputsInOrderOfRows) {
