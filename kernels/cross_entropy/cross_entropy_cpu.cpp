@@ -22,12 +22,52 @@ HWY_BEFORE_NAMESPACE();
 namespace fornax::cross_entropy::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 
-void loss_rows(const kernels::LabelledRows& rows, numeric::SmoothedTarget<float> target,
-               float* log_sum_exp, float* losses, std::int64_t begin, std::int64_t end) {
-  for (std::int64_t row = begin; row < end; ++row) {
+/// Up to so many classes a vector takes one class of kLanes rows: short rows would leave it empty.
+constexpr std::int64_t kFewClasses = 32;
+
+/// out[c * kLanes + j] = x[j, c] of kLanes rows, and back.
+FORNAX_NUMERIC_FN void rows_to_lanes(const float* x, std::int64_t classes, float* out) {
+  for (std::int64_t j = 0; j < num::kLanes; ++j)
+    for (std::int64_t c = 0; c < classes; ++c) out[c * num::kLanes + j] = x[j * classes + c];
+}
+FORNAX_NUMERIC_FN void lanes_to_rows(const float* in, std::int64_t classes, float* x) {
+  for (std::int64_t j = 0; j < num::kLanes; ++j)
+    for (std::int64_t c = 0; c < classes; ++c) x[j * classes + c] = in[c * num::kLanes + j];
+}
+
+/// log(sum of e^x) of kLanes rows of few classes: each class is a chain of its own.
+void lanewise_log_sum_exp(const float* x, std::int64_t classes, float* log_sum_exp) {
+  alignas(64) float lanes[kFewClasses * num::kLanes];
+  rows_to_lanes(x, classes, lanes);
+  num::Vector largest = num::load(lanes), chain[kFewClasses];
+  for (std::int64_t c = 1; c < classes; ++c)
+    largest = num::max(largest, num::load(lanes + c * num::kLanes));
+  for (std::int64_t c = 0; c < classes; ++c)
+    chain[c] = num::exp(num::load(lanes + c * num::kLanes) - largest);
+  for (std::int64_t half = kFewClasses / 2; half > 0; half /= 2)
+    for (std::int64_t c = 0; c < half && c + half < classes; ++c)
+      chain[c] = chain[c] + chain[c + half];
+  num::store(largest + num::log(chain[0]), log_sum_exp);
+}
+
+void log_sum_exp_rows(const kernels::LabelledRows& rows, float* log_sum_exp, std::int64_t begin,
+                      std::int64_t end) {
+  std::int64_t row = begin;
+  if (rows.classes <= kFewClasses)
+    for (; row + num::kLanes <= end; row += num::kLanes)
+      lanewise_log_sum_exp(rows.logits + row * rows.classes, rows.classes, log_sum_exp + row);
+  for (; row < end; ++row) {
     const float* x = rows.logits + row * rows.classes;
     const float largest = num::row_maximum(x, rows.classes);
     log_sum_exp[row] = largest + num::log(num::sum_of_exp(x, largest, nullptr, rows.classes));
+  }
+}
+
+void loss_rows(const kernels::LabelledRows& rows, numeric::SmoothedTarget<float> target,
+               float* log_sum_exp, float* losses, std::int64_t begin, std::int64_t end) {
+  log_sum_exp_rows(rows, log_sum_exp, begin, end);
+  for (std::int64_t row = begin; row < end; ++row) {
+    const float* x = rows.logits + row * rows.classes;
     losses[row] = 0;
     if (!rows.valid(row)) continue;
     float mean = 0;
@@ -42,14 +82,56 @@ float sum_of(const float* losses, std::int64_t rows) {
   return num::ordered_sum<num::Vector, num::kLanes>(losses, rows);
 }
 
-void gradient_row(const float* x, float* dx, std::int64_t classes, std::int64_t label,
-                  const kernels::RowGradient& row) {
-  const float at_label = num::logit_gradient(x[label], row.log_sum_exp, row.on, row.weight);
+/// kLanes rows of few classes as if no label were theirs.
+void lanewise_gradient(const float* x, float* dx, std::int64_t classes, const float* log_sum_exp,
+                       const kernels::RowGradient& row) {
+  alignas(64) float lanes[kFewClasses * num::kLanes];
+  rows_to_lanes(x, classes, lanes);
+  const num::Vector sums = num::load(log_sum_exp), off(row.off), weight(row.weight);
+  for (std::int64_t c = 0; c < classes; ++c) {
+    float* lane = lanes + c * num::kLanes;
+    num::store(num::logit_gradient(num::load(lane), sums, off, weight), lane);
+  }
+  lanes_to_rows(lanes, classes, dx);
+}
+
+FORNAX_NUMERIC_FN void gradient_row(const float* x, float* dx, std::int64_t classes,
+                                    const kernels::RowGradient& row) {
   num::map(x, dx, classes, [&](auto logit) HWY_ATTR {
     using T = decltype(logit);
     return num::logit_gradient(logit, T(row.log_sum_exp), T(row.off), T(row.weight));
   });
-  dx[label] = at_label;
+}
+
+/// `count` rows from `first` on; dx may be the logits. `row` is the same for all but log_sum_exp.
+void gradient_group(const kernels::LabelledRows& rows, const float* log_sum_exp,
+                    kernels::RowGradient row, float* dx, std::int64_t first, std::int64_t count) {
+  const std::int64_t classes = rows.classes;
+  const bool lanewise = classes <= kFewClasses && count == num::kLanes;
+  const float* x = rows.logits + first * classes;
+  float at_label[num::kLanes] = {};
+  for (std::int64_t r = 0; r < count; ++r)
+    if (rows.valid(first + r))
+      at_label[r] = num::logit_gradient(x[r * classes + rows.labels[first + r]],
+                                        log_sum_exp[first + r], row.on, row.weight);
+  if (lanewise) lanewise_gradient(x, dx + first * classes, classes, log_sum_exp + first, row);
+  for (std::int64_t r = 0; r < count; ++r) {
+    float* to = dx + (first + r) * classes;
+    row.log_sum_exp = log_sum_exp[first + r];
+    if (!lanewise) gradient_row(x + r * classes, to, classes, row);
+    if (rows.valid(first + r))
+      to[rows.labels[first + r]] = at_label[r];
+    else
+      std::fill_n(to, classes, 0.0f);
+  }
+}
+
+void gradient_rows(const kernels::LabelledRows& rows, const float* log_sum_exp,
+                   const kernels::RowGradient& row, float* dx, std::int64_t begin,
+                   std::int64_t end) {
+  for (std::int64_t first = begin; first < end; first += num::kLanes)
+    gradient_group(rows, log_sum_exp, row, dx, first,
+                   std::min<std::int64_t>(num::kLanes, end - first));
 }
 
 /// hits[row] = 1 when the first of the largest logits is the label's.
@@ -98,19 +180,12 @@ void launch_gradient(const KernelArgs& args) {
   const auto target =
       numeric::smoothed_target<float>(args.attributes->number("label_smoothing"), rows.classes);
   const float weight = *args.in[0].as<float>() / static_cast<float>(*args.in[4].as<std::int32_t>());
-  auto part = [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t row = begin; row < end; ++row) {
-      float* dx = args.out[0].as<float>() + row * rows.classes;
-      if (!rows.valid(row)) {
-        std::fill_n(dx, rows.classes, 0.0f);
-        continue;
-      }
-      const kernels::RowGradient one{args.in[3].as<float>()[row], weight, target.on, target.off};
-      FORNAX_DISPATCH(gradient_row)
-      (rows.logits + row * rows.classes, dx, rows.classes, rows.labels[row], one);
-    }
-  };
-  host::parallel_for(rows.count, host::rows_of_part(rows.classes), args.threads, part);
+  const kernels::RowGradient row{0.0f, weight, target.on, target.off};
+  host::parallel_for(rows.count, host::rows_of_part(rows.classes), args.threads,
+                     [&](std::int64_t begin, std::int64_t end) {
+                       FORNAX_DISPATCH(gradient_rows)
+                       (rows, args.in[3].as<float>(), row, args.out[0].as<float>(), begin, end);
+                     });
 }
 
 void launch_correct_count(const KernelArgs& args) {

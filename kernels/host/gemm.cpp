@@ -15,7 +15,11 @@ namespace fornax::host {
 namespace {
 
 constexpr std::int64_t line_bytes = 64;
-constexpr std::int64_t scalar_products = 512;  // up to here packing costs more than it gives
+constexpr std::int64_t line_floats = 16;
+constexpr std::int64_t finished_at_once = 4096;                     // outputs that stay in L1
+constexpr std::int64_t few_rows_strip = 64, few_rows_block = 1024;  // columns
+constexpr std::int64_t part_bytes = 256 * 1024;  // of b that are worth waking a thread
+constexpr std::int64_t scalar_products = 512;    // up to here packing costs more than it gives
 
 /// One part of c, computed by one thread with its own packed blocks.
 struct Part {
@@ -25,6 +29,11 @@ struct Part {
   GemmBlock area;
   float* packed_a;
   float* packed_b;
+  std::int64_t behind;  ///< k up to which rows in place may be fetched ahead
+};
+
+struct Share {
+  std::int64_t index, count;
 };
 
 /// A block of the part and the piece of the sum that is added to it now.
@@ -46,7 +55,7 @@ std::int64_t tile_begin(std::int64_t rows, std::int64_t count, std::int64_t inde
 }
 
 void pack_a(const Part& part, const Piece& piece) {
-  if (part.blocking.direct) return;
+  if (part.blocking.a_in_place) return;
   const std::int64_t rows = piece.block.rows;
   const std::int64_t count = divide_up(rows, part.kernels.shape.rows);
   for (std::int64_t i = 0; i < count; ++i) {
@@ -62,6 +71,7 @@ std::int64_t panel_vectors(const Part& part, std::int64_t columns) {
 }
 
 void pack_b(const Part& part, const Piece& piece) {
+  if (part.blocking.b_in_place) return;
   const TileShape& tile = part.kernels.shape;
   for (std::int64_t j = 0; j < piece.block.columns; j += tile.columns()) {
     const std::int64_t columns = std::min<std::int64_t>(tile.columns(), piece.block.columns - j);
@@ -77,29 +87,77 @@ void finish(const Part& part, const GemmBlock& block) {
   epilogue.apply(epilogue.context, part.gemm.c + block.row * stride + block.column, stride, block);
 }
 
-/// All tiles of one block, b's panel outermost; a panel is finished while it is in cache.
+/// `tiles` tiles of `height` rows from row `begin` of the block on, with the panel of t.
+void multiply_tiles(const Part& part, const Piece& piece, TileArguments t, std::int64_t begin,
+                    std::int64_t height, std::int64_t vectors) {
+  const GemmOperand& a = part.gemm.a;
+  const bool in_place = part.blocking.a_in_place;
+  const bool apart = in_place && a.row_stride != 1;
+  t.a = in_place ? from(a, piece.block.row + begin, piece.k).data
+                 : part.packed_a + begin * piece.depth;
+  t.a_stride = apart ? a.row_stride : in_place ? a.column_stride : height;
+  t.a_tile = height * (in_place ? a.row_stride : piece.depth);
+  t.c += begin * t.c_stride;
+  (apart ? part.kernels.rows_apart : part.kernels.rows_together)[height][vectors](t);
+}
+
+/// All tiles of the block in the panel of columns [j, j + columns).
+void multiply_panel(const Part& part, const Piece& piece, std::int64_t j, std::int64_t columns) {
+  const GemmBlock& block = piece.block;
+  const std::int64_t vectors = panel_vectors(part, columns);
+  const bool in_place = part.blocking.b_in_place;
+  TileArguments t{};
+  t.b = in_place ? from(part.gemm.b, block.column + j, piece.k).data
+                 : part.packed_b + j * piece.depth;
+  t.b_stride = in_place ? part.gemm.b.column_stride : vectors * part.kernels.shape.lanes;
+  t.c = part.gemm.c + block.row * part.gemm.c_stride + block.column + j;
+  t.c_stride = part.gemm.c_stride;
+  t.depth = piece.depth, t.columns = columns, t.start = piece.start;
+  const std::int64_t count = divide_up(block.rows, part.kernels.shape.rows);
+  const std::int64_t height = block.rows / count, tall = block.rows % count;
+  t.tiles = tall;
+  if (tall > 0) multiply_tiles(part, piece, t, 0, height + 1, vectors);
+  t.tiles = count - tall;
+  multiply_tiles(part, piece, t, tall * (height + 1), height, vectors);
+}
+
+/// Asks for a share of `depth` rows of `width` elements from the operand's first on.
+void prefetch_rows(const GemmOperand& operand, std::int64_t depth, std::int64_t width,
+                   const Share& share) {
+  const std::int64_t begin = depth * share.index / share.count;
+  const std::int64_t end = depth * (share.index + 1) / share.count;
+  for (std::int64_t k = begin; k < end; ++k) {
+    const float* row = from(operand, 0, k).data;
+    for (std::int64_t i = 0; i < width; i += line_floats) __builtin_prefetch(row + i);
+  }
+}
+
+/// Operands in place come from far when a piece begins: while one is multiplied, the next is
+/// fetched. Hardware does not see a stream in rows of which a tile reads a part.
+void prefetch_next(const Part& part, const Piece& piece, const Share& share) {
+  const std::int64_t k = piece.k + piece.depth;
+  const std::int64_t depth = std::min(part.blocking.depth, part.behind - k);
+  const GemmOperand &a = part.gemm.a, &b = part.gemm.b;
+  if (depth <= 0) return;
+  if (part.blocking.a_in_place && a.row_stride == 1)
+    prefetch_rows(from(a, part.area.row, k), depth, part.area.rows, share);
+  if (part.blocking.b_in_place)
+    prefetch_rows(from(b, part.area.column, k), depth, part.area.columns, share);
+}
+
+/// One block, b's panels outermost; what is finished is handed on while it is in cache.
 void multiply(const Part& part, const Piece& piece) {
   const GemmBlock& block = piece.block;
-  const TileShape& shape = part.kernels.shape;
-  const std::int64_t count = divide_up(block.rows, shape.rows);
   const bool last = piece.k + piece.depth >= part.gemm.K;
-  for (std::int64_t j = 0; j < block.columns; j += shape.columns()) {
-    const std::int64_t columns = std::min<std::int64_t>(shape.columns(), block.columns - j);
-    const std::int64_t vectors = panel_vectors(part, columns);
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::int64_t begin = tile_begin(block.rows, count, i);
-      const std::int64_t rows = tile_begin(block.rows, count, i + 1) - begin;
-      const std::int64_t row = block.row + begin;
-      const float* a = part.blocking.direct ? from(part.gemm.a, row, piece.k).data
-                                            : part.packed_a + begin * piece.depth;
-      const auto& tiles = part.blocking.direct ? part.kernels.direct : part.kernels.packed;
-      tiles[rows][vectors]({a, part.gemm.a.row_stride, part.packed_b + j * piece.depth,
-                            part.gemm.c + row * part.gemm.c_stride + block.column + j,
-                            part.gemm.c_stride, piece.depth, columns, piece.start});
-    }
-    if (last && count > 1) finish(part, {block.row, block.rows, block.column + j, columns});
+  const bool at_once = block.rows * block.columns <= finished_at_once;
+  const std::int64_t width = part.kernels.shape.columns();
+  for (std::int64_t j = 0; j < block.columns; j += width) {
+    const std::int64_t columns = std::min(width, block.columns - j);
+    prefetch_next(part, piece, {j / width, divide_up(block.columns, width)});
+    multiply_panel(part, piece, j, columns);
+    if (last && !at_once) finish(part, {block.row, block.rows, block.column + j, columns});
   }
-  if (last && count == 1) finish(part, block);
+  if (last && at_once) finish(part, block);
 }
 
 void multiply_rows(const Part& part, Piece piece) {
@@ -162,7 +220,30 @@ void run_scalar(const Gemm& g) {
   if (g.epilogue.apply) g.epilogue.apply(g.epilogue.context, g.c, g.c_stride, {0, g.M, 0, g.N});
 }
 
+/// The product whose sum is one chunk of g's.
+Gemm one_chunk(Gemm g) {
+  g.K = std::min(g.K, g.sum_chunk);
+  g.sum_chunk = 0;
+  return g;
+}
+
 bool is_scalar(const Gemm& g) { return g.M * g.N * g.K <= scalar_products; }
+
+/// Threads share the columns in strips that their accumulators in c fit L1.
+void run_few_rows(const Gemm& g, const GemmKernels& kernels, int threads) {
+  const std::int64_t strips = divide_up(g.N, few_rows_strip);
+  const std::int64_t grain =
+      divide_up(part_bytes, 4 * few_rows_strip * std::max<std::int64_t>(g.K, 1));
+  parallel_for(strips, grain, threads, [&](std::int64_t begin, std::int64_t end) {
+    const std::int64_t last = std::min(g.N, end * few_rows_strip);
+    for (std::int64_t n = begin * few_rows_strip; n < last; n += few_rows_block) {
+      const std::int64_t columns = std::min(few_rows_block, last - n);
+      kernels.few_rows({g, n, columns});
+      if (g.epilogue.apply)
+        g.epilogue.apply(g.epilogue.context, g.c + n, g.c_stride, {0, g.M, n, columns});
+    }
+  });
+}
 
 /// Floats of one part's packed blocks.
 std::int64_t part_floats(const GemmBlocking& blocking, const TileShape& tile) {
@@ -171,7 +252,8 @@ std::int64_t part_floats(const GemmBlocking& blocking, const TileShape& tile) {
 
 std::int64_t workspace_floats(const Gemm& g, const TileShape& tile, int threads) {
   const GemmShares shares = share_gemm(g, tile, threads);
-  const GemmBlocking blocking = block_gemm(g, shares.part_rows, shares.part_columns, tile);
+  const GemmBlocking blocking =
+      block_gemm(shares.wave > 0 ? one_chunk(g) : g, shares.part_rows, shares.part_columns, tile);
   const std::int64_t partials = shares.wave * round_up(g.M * g.N, 16);
   return shares.parts() * part_floats(blocking, tile) + partials;
 }
@@ -191,7 +273,8 @@ void run_grid(const Gemm& g, const GemmKernels& kernels, const GemmShares& share
            {row, std::min(shares.part_rows, g.M - row), column,
             std::min(shares.part_columns, g.N - column)},
            own,
-           own + packed_a_floats(blocking)});
+           own + packed_a_floats(blocking),
+           g.K});
     }
   });
 }
@@ -211,7 +294,7 @@ void add_partials(const Gemm& g, const float* partials, std::int64_t count, std:
 /// Chunks of the sum are shared among threads, `wave` of them at a time, then added in order.
 void run_chunks(const Gemm& g, const GemmKernels& kernels, const GemmShares& shares, float* space,
                 int threads) {
-  const GemmBlocking blocking = block_gemm(g, g.M, g.N, kernels.shape);
+  const GemmBlocking blocking = block_gemm(one_chunk(g), g.M, g.N, kernels.shape);
   const std::int64_t floats = part_floats(blocking, kernels.shape);
   const std::int64_t stride = round_up(g.M * g.N, 16);
   float* partials = space + shares.parts() * floats;
@@ -231,9 +314,15 @@ void run_chunks(const Gemm& g, const GemmKernels& kernels, const GemmShares& sha
                          from(g.b, 0, k),
                          partials + p * stride,
                          g.N,
-                         g.sum_chunk,
+                         0,
                          {}};
-        run({chunk, kernels, blocking, {0, g.M, 0, g.N}, own, own + packed_a_floats(blocking)});
+        run({chunk,
+             kernels,
+             blocking,
+             {0, g.M, 0, g.N},
+             own,
+             own + packed_a_floats(blocking),
+             g.K - k});
       }
     });
     const bool last = base + count == chunks;
@@ -249,7 +338,7 @@ void run_chunks(const Gemm& g, const GemmKernels& kernels, const GemmShares& sha
 }  // namespace
 
 std::int64_t gemm_workspace_bytes(const Gemm& gemm, int threads) {
-  if (gemm.M == 0 || gemm.N == 0 || is_scalar(gemm)) return 0;
+  if (gemm.M == 0 || gemm.N == 0 || is_scalar(gemm) || is_few_rows(gemm)) return 0;
   std::int64_t floats = 0;
   for (const TileShape& tile : gemm_tile_shapes()) {
     floats = std::max(floats, workspace_floats(gemm, tile, threads));
@@ -261,6 +350,7 @@ void gemm(const Gemm& gemm, std::span<std::byte> workspace, int threads) {
   if (gemm.M == 0 || gemm.N == 0) return;
   if (is_scalar(gemm)) return run_scalar(gemm);
   const GemmKernels& kernels = gemm_kernels();
+  if (is_few_rows(gemm)) return run_few_rows(gemm, kernels, threads);
   const auto given = static_cast<std::int64_t>(workspace.size());
   const std::int64_t needed = gemm_workspace_bytes(gemm, threads);
   if (given < needed) {

@@ -11,14 +11,23 @@ constexpr std::int64_t a_block_floats = 48 * 1024;   // stays in L2 beside strea
 constexpr std::int64_t b_block_floats = 256 * 1024;  // half of a large L2, or L3
 constexpr std::int64_t narrow_b_floats = 32 * 1024;  // all of b is packed and stays in L1 or L2
 constexpr std::int64_t direct_depth = 256;           // longest rows of a that are read in place
+constexpr std::int64_t narrow_tiles = 8;             // of one block where a is read in place
+constexpr std::int64_t short_row = 128;              // rows of a^T and b^T that are read in place
+constexpr std::int64_t short_rows_depth = 128;       // of a piece of them
 constexpr std::int64_t part_products = 256 * 1024;   // fma that are worth waking a thread
-constexpr std::int64_t part_outputs = 4096;          // fewer per thread: share the sum's chunks
+constexpr std::int64_t chunk_outputs = 32 * 1024;    // up to here threads share the sum's chunks
 constexpr std::int64_t partial_floats = 256 * 1024;  // of one wave of chunks
 constexpr std::int64_t page_floats = 1024;
+
+/// Rows of a^T or b^T so short that a tile's piece of many of them fits the caches.
+bool has_short_rows(const GemmOperand& operand) {
+  return operand.row_stride == 1 && operand.column_stride <= short_row;
+}
 
 std::int64_t block_depth(const Gemm& gemm) {
   const std::int64_t depth = std::max<std::int64_t>(gemm.K, 1);
   if (gemm.sum_chunk > 0) return std::min(gemm.sum_chunk, depth);
+  if (has_short_rows(gemm.a) && has_short_rows(gemm.b)) return std::min(depth, short_rows_depth);
   if (depth <= depth_target + depth_target / 4) return depth;
   return round_up(divide_up(depth, divide_up(depth, depth_target)), 8);
 }
@@ -30,13 +39,13 @@ GemmShares share_gemm(const Gemm& gemm, const TileShape& tile, int threads) {
   const std::int64_t useful =
       std::clamp<std::int64_t>(products / part_products, 1, std::max(threads, 1));
   GemmShares best{1, 1, 0, gemm.M, gemm.N};
-  if (useful == 1) return best;
-  if (gemm.sum_chunk > 0 && gemm.K > gemm.sum_chunk && gemm.M * gemm.N < useful * part_outputs) {
+  if (gemm.sum_chunk > 0 && gemm.K > gemm.sum_chunk && gemm.M * gemm.N <= chunk_outputs) {
     const std::int64_t chunks = divide_up(gemm.K, gemm.sum_chunk);
     best.wave = std::min(chunks, std::max(useful, partial_floats / (gemm.M * gemm.N)));
     best.row_parts = std::min(best.wave, useful);
     return best;
   }
+  if (useful == 1) return best;
   // Cost of a part per k: its fma and, dearer per element, the packing of its operands.
   double least = 0;
   for (std::int64_t row_parts = 1; row_parts <= useful; ++row_parts) {
@@ -62,11 +71,14 @@ GemmBlocking block_gemm(const Gemm& gemm, std::int64_t M, std::int64_t N, const 
   if (M <= most_rows) {  // a is packed once, b a tile at a time
     blocking.rows = M;
     blocking.columns = std::min<std::int64_t>(N, tile.columns());
-  } else if (N * depth <= narrow_b_floats) {  // b is packed once, a a tile at a time
-    blocking.rows = tile.rows;
-    blocking.columns = N;
-    blocking.direct =
+    blocking.a_in_place = has_short_rows(gemm.a);
+    blocking.b_in_place = has_short_rows(gemm.b) && N % tile.lanes == 0;
+    if (blocking.b_in_place) blocking.columns = N;
+  } else if (N * depth <= narrow_b_floats) {  // b is packed once, a a few tiles at a time
+    blocking.a_in_place =
         gemm.a.column_stride == 1 && gemm.K <= direct_depth && gemm.a.row_stride % page_floats != 0;
+    blocking.rows = blocking.a_in_place ? narrow_tiles * tile.rows : tile.rows;
+    blocking.columns = N;
   } else {
     blocking.rows = round_up(divide_up(M, divide_up(M, most_rows)), tile.rows);
     blocking.columns =
@@ -77,10 +89,11 @@ GemmBlocking block_gemm(const Gemm& gemm, std::int64_t M, std::int64_t N, const 
 }
 
 std::int64_t packed_a_floats(const GemmBlocking& blocking) {
-  return blocking.direct ? 0 : round_up(blocking.rows * blocking.depth + gemm_pack_slack, 16);
+  return blocking.a_in_place ? 0 : round_up(blocking.rows * blocking.depth + gemm_pack_slack, 16);
 }
 
 std::int64_t packed_b_floats(const GemmBlocking& blocking, const TileShape& tile) {
+  if (blocking.b_in_place) return 0;
   return round_up(round_up(blocking.columns, tile.lanes) * blocking.depth + gemm_pack_slack, 16);
 }
 

@@ -8,7 +8,7 @@ namespace fornax::host {
 /// Extents of the packed blocks: a [rows, depth], b [columns, depth].
 struct GemmBlocking {
   std::int64_t rows, columns, depth;
-  bool direct;  ///< a is read where it lies
+  bool a_in_place, b_in_place;  ///< read where it lies
 };
 
 /// Shares of the threads: a grid of row_parts x column_parts parts of c, or, where c is too small

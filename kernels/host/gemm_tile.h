@@ -1,4 +1,5 @@
-// Register tiles and packing of the matrix product, compiled once for each instruction set.
+// Register tiles and packing of the matrix product, and products of few rows, compiled once for
+// each instruction set.
 #pragma once
 #include "kernels/host/gemm.h"
 
@@ -11,14 +12,18 @@ enum class TileStart {
   add,     ///< acc = +0.0; c = c + acc: the next chunk of the sum
 };
 
+/// Tiles of equal height that share a panel of b, one below the other.
 struct TileArguments {
-  const float* a;         // packed: [depth, rows]; direct: row r begins at a + r * a_stride
-  std::int64_t a_stride;  // direct only
-  const float* b;         // [depth, vectors * lanes], packed
+  const float* a;         // element (row, k) is a[row + k * a_stride], or a[row * a_stride + k]
+  std::int64_t a_stride;  // where the tile's function reads rows that lie apart
+  std::int64_t a_tile;    // from a tile's a to that of the next
+  const float* b;         // element (k, column) is b[k * b_stride + column]
+  std::int64_t b_stride;
   float* c;
   std::int64_t c_stride;
   std::int64_t depth;
   std::int64_t columns;  // outputs written per row, at most vectors * lanes
+  std::int64_t tiles;
   TileStart start;
 };
 
@@ -42,11 +47,23 @@ struct TileShape {
   int columns() const { return gemm_tile_vectors * lanes; }
 };
 
+/// Columns [column, column + columns) of a product of at most gemm_few_rows rows, unpacked.
+struct FewRowsArguments {
+  const Gemm& gemm;
+  std::int64_t column, columns;
+};
+inline constexpr int gemm_few_rows = 4;
+
+/// Whether few_rows computes it: rows of a in place, b or b^T too, and one chain for the sum.
+bool is_few_rows(const Gemm& gemm);
+
 struct GemmKernels {
   TileShape shape;
-  TileFunction packed[gemm_max_tile_rows + 1][gemm_tile_vectors + 1];  // [rows][vectors]
-  TileFunction direct[gemm_max_tile_rows + 1][gemm_tile_vectors + 1];
+  using Table = TileFunction[gemm_max_tile_rows + 1][gemm_tile_vectors + 1];  // [rows][vectors]
+  Table rows_together;  ///< the rows of a tile stand side by side: packed, or a^T in place
+  Table rows_apart;
   void (*pack)(const PackArguments&);
+  void (*few_rows)(const FewRowsArguments&);
 };
 
 /// The tiles of the active instruction set.

@@ -31,24 +31,48 @@ HWY_BEFORE_NAMESPACE();
 namespace fornax::linear::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 
-void add_row(const float* bias, float* row, std::int64_t count) {
-  std::int64_t i = 0;
-  for (; i + num::kLanes <= count; i += num::kLanes)
-    num::store(num::load(row + i) + num::load(bias + i), row + i);
-  for (; i < count; ++i) row[i] = row[i] + bias[i];
+/// visit(element of the block's row, row, column, zero) for every vector or, at a row's end, float.
+template <class Visit>
+FORNAX_NUMERIC_FN void for_elements(const host::GemmBlock& at, float* block, std::int64_t stride,
+                                    const Visit& visit) {
+  for (std::int64_t r = 0; r < at.rows; ++r) {
+    float* row = block + r * stride;
+    std::int64_t i = 0;
+    for (; i + num::kLanes <= at.columns; i += num::kLanes) visit(row + i, r, i, num::Vector());
+    for (; i < at.columns; ++i) visit(row + i, r, i, 0.0f);
+  }
+}
+
+void finish_forward(const Epilogue& e, float* block, std::int64_t stride,
+                    const host::GemmBlock& at) {
+  const float* bias = e.bias ? e.bias + at.column : nullptr;
+  float* before = e.before ? e.before + at.row * e.stride + at.column : nullptr;
+  num::with_activation(e.activation, [&](auto constant) HWY_ATTR {
+    for_elements(at, block, stride,
+                 [&](float* y, std::int64_t r, std::int64_t i, auto zero) HWY_ATTR {
+                   auto v = num::load(y, zero);
+                   if (bias) v = v + num::load(bias + i, zero);
+                   if (before) num::store(v, before + r * e.stride + i);
+                   num::store(num::activate(decltype(constant)::value, v), y);
+                 });
+  });
+}
+
+void finish_dgrad(const Epilogue& e, float* block, std::int64_t stride, const host::GemmBlock& at) {
+  const float* saved = e.saved + at.row * e.stride + at.column;
+  num::with_activation(e.activation, [&](auto constant) HWY_ATTR {
+    for_elements(
+        at, block, stride, [&](float* dx, std::int64_t r, std::int64_t i, auto zero) HWY_ATTR {
+          const auto at_saved = num::load(saved + r * e.stride + i, zero);
+          num::store(
+              num::activation_gradient(decltype(constant)::value, num::load(dx, zero), at_saved),
+              dx);
+        });
+  });
 }
 
 void finish_block(const Epilogue& e, float* block, std::int64_t stride, const host::GemmBlock& at) {
-  for (std::int64_t r = 0; r < at.rows; ++r) {
-    float* row = block + r * stride;
-    const std::int64_t other = (at.row + r) * e.stride + at.column;
-    if (e.bias) add_row(e.bias + at.column, row, at.columns);
-    if (e.before) std::memcpy(e.before + other, row, static_cast<std::size_t>(at.columns) * 4);
-    if (e.saved)
-      num::activation_gradient_array(e.activation, row, e.saved + other, row, at.columns);
-    else if (e.activation != kernels::Activation::none)
-      num::activate_array(e.activation, row, row, at.columns);
-  }
+  e.saved ? finish_dgrad(e, block, stride, at) : finish_forward(e, block, stride, at);
 }
 
 }  // namespace fornax::linear::HWY_NAMESPACE

@@ -1,4 +1,6 @@
 // The CPU and reference backends: host memory, commands run one after another on the caller.
+#include <sys/mman.h>
+
 #include <cstring>
 #include <new>
 
@@ -48,6 +50,15 @@ class HostSequence final : public Sequence {
   std::vector<Command> commands_;
 };
 
+/// Blocks from this size on begin at a huge page and ask for huge pages: a step that strides
+/// through megabytes of 4 KiB pages waits for page tables.
+constexpr std::size_t kHugePage = 2 << 20;
+constexpr std::int64_t kHugeBlock = 8 << 20;
+
+std::align_val_t alignment(std::int64_t bytes) {
+  return std::align_val_t{bytes >= kHugeBlock ? kHugePage : std::size_t{256}};
+}
+
 class HostBackend final : public Backend {
  public:
   explicit HostBackend(const Device& device)
@@ -66,14 +77,17 @@ class HostBackend final : public Backend {
 
   void* allocate(std::int64_t bytes) override {
     const auto size = static_cast<std::size_t>(bytes) + 1;
-    void* memory = ::operator new (size, std::align_val_t{256}, std::nothrow);
+    void* memory = ::operator new(size, alignment(bytes), std::nothrow);
     kernels::require(memory, ErrorCode::out_of_memory,
                      model_.name + ": the system has no " + std::to_string(bytes) + " bytes");
+#ifdef MADV_HUGEPAGE
+    if (bytes >= kHugeBlock) ::madvise(memory, size, MADV_HUGEPAGE);  // a wish: refusal is fine
+#endif
     std::memset(memory, 0, size);
     return memory;
   }
-  void deallocate(void* memory, std::int64_t) noexcept override {
-    ::operator delete (memory, std::align_val_t{256});
+  void deallocate(void* memory, std::int64_t bytes) noexcept override {
+    ::operator delete(memory, alignment(bytes));
   }
   void upload(void* to, const void* from, std::int64_t bytes) override {
     if (bytes) std::memcpy(to, from, static_cast<std::size_t>(bytes));

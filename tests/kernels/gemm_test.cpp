@@ -184,6 +184,22 @@ TEST_F(GemmTest, SeveralBlocksOfEveryKind) {
   check_transpositions({.M = 517, .N = 1, .K = 1033}, {1, 3});
 }
 
+TEST_F(GemmTest, FewRows) {
+  for (std::int64_t M = 1; M <= 5; ++M) {
+    check_transpositions({.M = M, .N = 2100, .K = 70, .gap = 3}, {1, 2, 7});
+    for (std::int64_t K = 0; K <= 9; ++K) check_transpositions({.M = M, .N = 141, .K = K}, {1});
+  }
+}
+
+TEST_F(GemmTest, RowsReadInPlace) {
+  for (const std::int64_t width : {8, 10, 32, 64, 96, 128, 129}) {
+    const Case s{.M = width, .N = width, .K = 2200, .sum_chunk = gemm_sum_chunk};
+    check_transpositions(s, {1, 2, 3});
+    check_transpositions({.M = 64, .N = width, .K = 700, .gap = 1}, {1, 2});
+  }
+  check_transpositions({.M = 10, .N = 128, .K = 64, .sum_chunk = gemm_sum_chunk}, {1, 2});
+}
+
 TEST_F(GemmTest, SumsInChunks) {
   for (const std::int64_t chunk : {1, 7, 64, 129, 1000}) {
     check_transpositions({.M = 33, .N = 45, .K = 129, .sum_chunk = chunk}, {1, 3});
@@ -289,6 +305,8 @@ TEST_F(GemmTest, EpilogueSeesEveryFinishedOutputOnce) {
   const Case cases[] = {{3, 5, 3},
                         {1, 100, 900},
                         {70, 90, 0},
+                        {2, 2100, 70},
+                        {4, 2100, 70, false, true, 0, 1},
                         {230, 70, 1001},
                         {901, 45, 130},
                         {1500, 10, 129},
