@@ -7,6 +7,7 @@
 #include "kernels/host/vector.h"
 #include "kernels/activation/activation_vector.h"
 // clang-format on
+#include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
 #include "kernels/rules.h"
 
@@ -29,11 +30,11 @@ HWY_AFTER_NAMESPACE();
 namespace fornax::kernels {
 namespace {
 
-constexpr std::int64_t kGrain = 1 << 13;
-
-Offer offer_f32(const Signature& s, const DeviceModel&) {
-  if (s.in[0].dtype == DType::f32) return {};
-  return {.refusal = "activation_vectors: f32 needed, got " + std::string(name(s.in[0].dtype))};
+Offer offer_activation(const Signature& signature, const DeviceModel&) {
+  return host::offer_f32(signature, "activation_vectors");
+}
+Offer offer_activation_grad(const Signature& signature, const DeviceModel&) {
+  return host::offer_f32(signature, "activation_grad_vectors");
 }
 
 void launch_activation(const KernelArgs& args) {
@@ -41,7 +42,7 @@ void launch_activation(const KernelArgs& args) {
   const Activation kind = activation_kind(args.attributes->text("kind"));
   const float* x = args.in[0].as<float>();
   float* y = args.out[0].as<float>();
-  host::parallel_for(args.out[0].elements(), kGrain, args.threads,
+  host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
                        FORNAX_DISPATCH(forward)(kind, x + begin, y + begin, end - begin);
                      });
@@ -52,15 +53,17 @@ void launch_activation_grad(const KernelArgs& args) {
   const Activation kind = activation_kind(args.attributes->text("kind"));
   const float *dy = args.in[0].as<float>(), *saved = args.in[1].as<float>();
   float* dx = args.out[0].as<float>();
-  host::parallel_for(
-      args.out[0].elements(), kGrain, args.threads, [&](std::int64_t begin, std::int64_t end) {
-        FORNAX_DISPATCH(backward)(kind, dy + begin, saved + begin, dx + begin, end - begin);
-      });
+  host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,
+                     [&](std::int64_t begin, std::int64_t end) {
+                       FORNAX_DISPATCH(backward)
+                       (kind, dy + begin, saved + begin, dx + begin, end - begin);
+                     });
 }
 
 const Kernel kKernels[] = {
-    {"activation", "activation_vectors", offer_f32, nullptr, launch_activation},
-    {"activation_grad", "activation_grad_vectors", offer_f32, nullptr, launch_activation_grad},
+    {"activation", "activation_vectors", offer_activation, nullptr, launch_activation},
+    {"activation_grad", "activation_grad_vectors", offer_activation_grad, nullptr,
+     launch_activation_grad},
 };
 
 }  // namespace

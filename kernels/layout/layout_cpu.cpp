@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
 #include "kernels/layout/strided.h"
 #include "kernels/rules.h"
@@ -10,7 +11,6 @@
 namespace fornax::kernels {
 namespace {
 
-constexpr std::int64_t kGrain = 1 << 13;
 constexpr std::int64_t kTile = 16;  ///< a cache line of floats each way
 
 Offer accept(const Signature&, const DeviceModel&) { return {}; }
@@ -59,7 +59,7 @@ void copy_strided(const KernelArgs& args) {
   if (args.out[0].elements() == 0) return;
   const auto walk = strided_walk<1>(args.in[0].shape(), {args.in[0].type->strides});
   const bool tiles = walk.rank >= 2 && walk.stride[0][walk.rank - 2] == 1;
-  const std::int64_t grain = std::max<std::int64_t>(1, kGrain / walk.row_elements());
+  const std::int64_t grain = host::rows_of_part(walk.row_elements());
   const std::int64_t whole = tiles ? (grain + kTile - 1) / kTile * kTile : grain;
   const T* from = args.in[0].as<T>();
   T* to = args.out[0].as<T>();
@@ -90,8 +90,8 @@ void launch_slice_grad(const KernelArgs& args) {
   const std::byte* from = args.in[0].as<std::byte>();
   std::byte* to = args.out[0].as<std::byte>();
   const auto size = [](std::int64_t bytes) { return static_cast<std::size_t>(bytes); };
-  host::parallel_for(extent_product(shape, 0, axis), std::max<std::int64_t>(1, 4 * kGrain / width),
-                     args.threads, [&](std::int64_t begin, std::int64_t end) {
+  host::parallel_for(extent_product(shape, 0, axis), host::rows_of_part(width / 4), args.threads,
+                     [&](std::int64_t begin, std::int64_t end) {
                        for (std::int64_t r = begin; r < end; ++r) {
                          std::byte* row = to + r * width;
                          std::memset(row, 0, size(before));

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
 #include "kernels/pointwise/cast_functions.h"
 
@@ -36,8 +37,6 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace fornax::kernels {
 namespace {
-
-constexpr std::int64_t kGrain = 1 << 14;
 
 bool is_half(DType dtype) { return dtype == DType::bf16 || dtype == DType::f16; }
 
@@ -71,7 +70,7 @@ void launch_fill(const KernelArgs& args) {
   const auto fill = [&]<class T>(T number) {
     T* y = args.out[0].as<T>();
     host::parallel_for(
-        args.out[0].elements(), kGrain, args.threads,
+        args.out[0].elements(), host::kElementsOfPart, args.threads,
         [&](std::int64_t begin, std::int64_t end) { std::fill(y + begin, y + end, number); });
   };
   if (dtype == DType::bf16) return fill(numeric::to_bf16(static_cast<float>(value)));
@@ -98,7 +97,7 @@ void cast_range(const KernelArgs& args, std::int64_t begin, std::int64_t end) {
 }
 
 void launch_cast(const KernelArgs& args) {
-  host::parallel_for(args.out[0].elements(), kGrain, args.threads,
+  host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,
                      [&](std::int64_t begin, std::int64_t end) { cast_range(args, begin, end); });
 }
 

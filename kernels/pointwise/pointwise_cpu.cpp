@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
 #include "kernels/pointwise/cast_cpu.h"
 #include "kernels/pointwise/pointwise_walk.h"
@@ -102,11 +103,8 @@ HWY_AFTER_NAMESPACE();
 namespace fornax::kernels {
 namespace {
 
-constexpr std::int64_t kGrain = 1 << 13;
-
-Offer offer_f32(const Signature& s, const DeviceModel&) {
-  if (s.out[0].dtype == DType::f32) return {};
-  return {.refusal = "pointwise_rows: f32 needed, got " + std::string(name(s.out[0].dtype))};
+Offer offer_pointwise(const Signature& signature, const DeviceModel&) {
+  return host::offer_f32(signature, "pointwise_rows");
 }
 
 /// Output elements [begin, end), row by row.
@@ -137,7 +135,7 @@ void run_range(Pointwise function, const PointwiseWalk& walk, const KernelArgs& 
 template <int function>
 void launch_pointwise(const KernelArgs& args) {
   const PointwiseWalk walk = pointwise_walk(args);
-  host::parallel_for(args.out[0].elements(), kGrain, args.threads,
+  host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
                        run_range(static_cast<Pointwise>(function), walk, args, begin, end);
                      });
@@ -145,9 +143,9 @@ void launch_pointwise(const KernelArgs& args) {
 
 template <int... i>
 std::span<const Kernel> all_kernels(std::integer_sequence<int, i...>) {
-  static const Kernel kernels[] = {
-      Kernel{kPointwiseNames[i], "pointwise_rows", offer_f32, nullptr, launch_pointwise<i>}...,
-      kFillCpu, kCastCpu};
+  static const Kernel kernels[] = {Kernel{kPointwiseNames[i], "pointwise_rows", offer_pointwise,
+                                          nullptr, launch_pointwise<i>}...,
+                                   kFillCpu, kCastCpu};
   return kernels;
 }
 
