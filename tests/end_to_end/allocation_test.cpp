@@ -1,55 +1,14 @@
-// A step in steady state allocates nothing: every operator new and malloc of
-// the process counts.
-#include <dlfcn.h>
+// A step in steady state allocates nothing: every operator new of the process counts.
 #include <fornax/fornax.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
-namespace {
-std::atomic<long> allocations{0};
-}
-
-// GCC sees that these free what malloc gave and warns, which is their purpose.
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
-void* operator new(std::size_t bytes) {
-  ++allocations;
-  if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
-  throw std::bad_alloc();
-}
-// std::stable_sort takes its buffer so; a sanitizer minds when only one form is replaced.
-void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(bytes == 0 ? 1 : bytes);
-}
-void* operator new[](std::size_t bytes) { return operator new(bytes); }
-void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  ++allocations;
-  void* memory = nullptr;
-  if (posix_memalign(&memory, static_cast<std::size_t>(alignment), bytes ? bytes : 1))
-    throw std::bad_alloc();
-  return memory;
-}
-void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  ++allocations;
-  void* memory = nullptr;
-  return posix_memalign(&memory, static_cast<std::size_t>(alignment), bytes ? bytes : 1) ? nullptr
-                                                                                         : memory;
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+#include "tests/allocation_count.h"
 
 namespace fornax {
 namespace {
 
 /// Allocations of ten steps of an MLP that are run and ten that are submitted, after a warm-up.
-long allocations_of(const Device& device) {
+std::int64_t allocations_of(const Device& device) {
   Graph graph;
   const Value x = graph.input("x", {64, 50});
   const Value label = graph.input("label", {64}, DType::i32);
@@ -62,7 +21,7 @@ long allocations_of(const Device& device) {
   const Tensor features(DType::f32, {64, 50}), labels(DType::i32, {64});
   double sum = 0;
   for (int i = 0; i < 3; ++i) sum += step.run({{"x", features}, {"label", labels}}).scalar(loss);
-  const long before = allocations;
+  const std::int64_t before = allocation_count();
   for (int i = 0; i < 10; ++i) sum += step.run({{"x", features}, {"label", labels}}).scalar(loss);
   Ticket last;
   for (int i = 0; i < 10; ++i) {
@@ -70,15 +29,26 @@ long allocations_of(const Device& device) {
     if (last) sum += last.scalar(loss);
     last = ticket;
   }
-  const long after = allocations;
+  const std::int64_t after = allocation_count();
   EXPECT_GT(sum, 0);
   return after - before;
 }
 
-TEST(Allocation, TheCounterCounts) {
-  const long before = allocations;
+TEST(Allocation, EveryFormIsCounted) {
+  struct alignas(128) Wide {
+    std::byte bytes[128];
+  };
+  const std::int64_t before = allocation_count();
   ::operator delete(::operator new(8));
-  EXPECT_GT(allocations - before, 0);
+  ::operator delete[](::operator new[](8));
+  ::operator delete(::operator new(8, std::nothrow));
+  ::operator delete[](::operator new[](8, std::nothrow));
+  const auto at = std::align_val_t{alignof(Wide)};
+  ::operator delete(::operator new(sizeof(Wide), at), at);
+  ::operator delete[](::operator new[](sizeof(Wide), at), at);
+  ::operator delete(::operator new(sizeof(Wide), at, std::nothrow), at);
+  ::operator delete[](::operator new[](sizeof(Wide), at, std::nothrow), at);
+  EXPECT_EQ(allocation_count() - before, 8);
 }
 
 TEST(Allocation, NoneInASteadyStep) {

@@ -1,43 +1,22 @@
-// See kernel_check.h. Replaces operator new to count allocations.
+// See kernel_check.h.
 #include "tests/kernels/kernel_check.h"
 
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <cmath>
-#include <cstdlib>
-#include <new>
 
 #include "kernels/host/parallel.h"
+#include "tests/allocation_count.h"
 #include "tests/kernels/every_isa.h"
 #ifdef FORNAX_SIMT_KERNELS
 #include "kernels/op_table.h"
 #include "runtime/cuda/simt/machine.h"
 #endif
 
-namespace {
-std::atomic<std::int64_t> allocations{0};
-}
-
-void* operator new(std::size_t bytes) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
-  throw std::bad_alloc();
-}
-// std::stable_sort takes its buffer so; a sanitizer minds when only one form is replaced.
-void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  return std::malloc(bytes == 0 ? 1 : bytes);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-
 namespace fornax {
 
 using kernels::Alias;
 using kernels::Kernel;
-
-std::int64_t allocation_count() { return allocations.load(); }
 
 namespace {
 

@@ -22,7 +22,4 @@ KernelCheckResult check_cpu_kernels(const NodeData& node, NodeOperands& referenc
 KernelCheckResult check_cuda_kernels(const NodeData& node, NodeOperands& reference,
                                      const kernels::StepState& step, double tolerance);
 
-/// Heap allocations of this process by operator new so far.
-std::int64_t allocation_count();
-
 }  // namespace fornax

@@ -9,31 +9,13 @@
 #include <cstdlib>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
-namespace {
-std::atomic<std::int64_t> allocations{0};
-}
-
-// GCC sees that these free what malloc gave and warns, which is their purpose.
-#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
-void* operator new(std::size_t bytes) {
-  ++allocations;
-  if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
-  throw std::bad_alloc();
-}
-// std::stable_sort takes its buffer so; a sanitizer minds when only one form is replaced.
-void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(bytes == 0 ? 1 : bytes);
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+#include "tests/allocation_count.h"
 
 namespace fornax::host {
 namespace {
@@ -137,9 +119,9 @@ TEST(Parallel, AllocatesNothingOnceThePoolHasGrown) {
     parallel_for(1000, 1, 7, [&](std::int64_t b, std::int64_t e) { sum += e - b; });
   };
   work();
-  const std::int64_t before = allocations;
+  const std::int64_t before = allocation_count();
   for (int repeat = 0; repeat < 100; ++repeat) work();
-  EXPECT_EQ(allocations - before, 0);
+  EXPECT_EQ(allocation_count() - before, 0);
   EXPECT_EQ(sum, 101 * 1000);
 }
 

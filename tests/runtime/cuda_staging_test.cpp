@@ -3,31 +3,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
-#include <new>
 
 #include "runtime/cuda/cuda_backend.h"
 #include "runtime/cuda/fake_table.h"
+#include "tests/allocation_count.h"
 #include "tests/runtime/cuda_problem.h"
-
-namespace {
-std::atomic<long> allocations{0};
-}
-__attribute__((noinline)) void* operator new(std::size_t bytes) {
-  ++allocations;
-  if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
-  throw std::bad_alloc();
-}
-// std::stable_sort takes its buffer so; a sanitizer minds when only one form is replaced.
-void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(bytes == 0 ? 1 : bytes);
-}
-__attribute__((noinline)) void operator delete(void* memory) noexcept { std::free(memory); }
-__attribute__((noinline)) void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace {
 
@@ -198,13 +178,14 @@ TEST_P(CudaStaging, SeesASlotThatIsFilledTwice) {
 TEST_P(CudaStaging, ASteadyStepTakesNothingFromTheHeap) {
   Staging staging(GetParam());
   staging.submit(3);
-  const long with_the_machine = allocations;
+  const std::int64_t with_the_machine = allocation_count();
   staging.submit(1);
-  EXPECT_GT(allocations, with_the_machine) << "the counter counts: the fake keeps what it is given";
+  EXPECT_GT(allocation_count(), with_the_machine)
+      << "the counter counts: the fake keeps what it is given";
   plan.silent = true;
-  const long before = allocations;
+  const std::int64_t before = allocation_count();
   staging.submit(kSteps);
-  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(allocation_count(), before);
 }
 
 TEST_P(CudaStaging, AStepUnderWayIsWaitedForBeforeItsStagingGoes) {

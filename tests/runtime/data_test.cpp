@@ -4,32 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <cstdlib>
 #include <map>
-#include <new>
 #include <set>
 
+#include "tests/allocation_count.h"
 #include "tests/runtime/temporary_folder.h"
-
-namespace {
-std::atomic<long> allocations{0};
-}
-__attribute__((noinline)) void* operator new(std::size_t bytes) {
-  ++allocations;
-  if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
-  throw std::bad_alloc();
-}
-// std::stable_sort takes its buffer so; a sanitizer minds when only one form is replaced.
-void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-  ++allocations;
-  return std::malloc(bytes == 0 ? 1 : bytes);
-}
-__attribute__((noinline)) void operator delete(void* memory) noexcept { std::free(memory); }
-__attribute__((noinline)) void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace fornax {
 namespace {
@@ -187,10 +167,10 @@ TEST_P(DataLoaders, ResumeExactlyFromEveryPosition) {
 TEST_P(DataLoaders, AllocateNothingInSteadyState) {
   DataLoader loader(example(1000), {.batch_size = 64, .epochs = 5, .prefetch = GetParam()});
   loader.next();
-  const long before = allocations;
+  const std::int64_t before = allocation_count();
   std::int64_t samples = 0;
   while (const Batch* batch = loader.next()) samples += batch->features.shape()[0];
-  EXPECT_EQ(allocations, before);
+  EXPECT_EQ(allocation_count(), before);
   EXPECT_EQ(samples, 5000 - 64);
 }
 
