@@ -4,11 +4,10 @@
 #include <fornax/error.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <string>
-#include <string_view>
 
 #include "hwy/detect_targets.h"
+#include "runtime/support/environment.h"
 
 namespace fornax::host {
 namespace {
@@ -50,11 +49,11 @@ Isa best_isa() {
 }
 
 Isa chosen_isa() {
-  const char* wanted = std::getenv("FORNAX_ISA");
-  if (wanted == nullptr || *wanted == '\0') return best_isa();
+  const auto wanted = environment("FORNAX_ISA");
+  if (!wanted) return best_isa();
   for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512, Isa::neon})
-    if (std::string_view(wanted) == name(isa) && available(isa)) return isa;
-  throw Error(ErrorCode::unsupported, "FORNAX_ISA: '" + std::string(wanted) +
+    if (*wanted == name(isa) && available(isa)) return isa;
+  throw Error(ErrorCode::unsupported, "FORNAX_ISA: '" + *wanted +
                                           "' is not available; this build and machine have: " +
                                           available_names() + " (unset it for the best)");
 }

@@ -2,22 +2,20 @@
 // word, works along, takes the job back from workers that have not begun, and waits for the others.
 #include "kernels/host/parallel.h"
 
-#include <fornax/error.h>
 #include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <system_error>
 #include <thread>
 #include <vector>
 
 #include "kernels/host/float_environment.h"
+#include "runtime/support/environment.h"
 
 namespace fornax::host {
 namespace {
@@ -212,15 +210,8 @@ BesidePool::~BesidePool() { PoolOwner::owner().pool().count_beside(-1); }
 bool workers_spin() { return PoolOwner::owner().pool().may_spin(); }
 
 int default_threads() {
-  const char* text = std::getenv("FORNAX_NUM_THREADS");
-  if (text == nullptr || *text == '\0') return std::min(cpus_of_process(), kMaxThreads);
-  char* end = nullptr;
-  const long threads = std::strtol(text, &end, 10);
-  if (*end != '\0' || threads < 1 || threads > kMaxThreads)
-    throw Error(ErrorCode::invalid_argument, "FORNAX_NUM_THREADS: '" + std::string(text) +
-                                                 "' is not a number from 1 to " +
-                                                 std::to_string(kMaxThreads));
-  return static_cast<int>(threads);
+  const auto wanted = environment_integer("FORNAX_NUM_THREADS", 1, kMaxThreads);
+  return wanted ? static_cast<int>(*wanted) : std::min(cpus_of_process(), kMaxThreads);
 }
 
 }  // namespace fornax::host

@@ -3,10 +3,10 @@
 #include <fornax/error.h>
 
 #include <charconv>
-#include <cstdlib>
 
 #include "runtime/device/backend.h"
 #include "runtime/device/module.h"
+#include "runtime/support/environment.h"
 
 namespace fornax {
 
@@ -58,9 +58,8 @@ std::shared_ptr<Backend> open_backend(const Device& device) {
   if (device.kind == Device::Kind::cuda) return open_module_backend("cuda", device.index);
   if (device.kind == Device::Kind::simt) return open_module_backend("simt", 0);
   if (device.kind != Device::Kind::automatic) return open_host_backend(device);
-  const char* wanted = std::getenv("FORNAX_DEVICE");
-  if (wanted && *wanted && std::string_view(wanted) != "automatic")
-    return open_backend(Device::parse(wanted));
+  const auto wanted = environment("FORNAX_DEVICE");
+  if (wanted && *wanted != "automatic") return open_backend(Device::parse(*wanted));
   if (auto backend = try_module_backend("cuda", 0)) return backend;
   return open_host_backend(Device::cpu());
 }

@@ -4,11 +4,11 @@
 #include <dlfcn.h>
 #include <fornax/error.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
 
+#include "runtime/support/environment.h"
 #include "runtime/support/log.h"
 
 namespace fornax {
@@ -39,9 +39,8 @@ const BackendModule& load(const std::string& name) {
   static std::map<std::string, const BackendModule*> loaded;
   const std::lock_guard lock(mutex);
   if (const auto found = loaded.find(name); found != loaded.end()) return *found->second;
-  const char* folder = std::getenv("FORNAX_MODULE_DIR");
   const std::string path =
-      (folder && *folder ? std::string(folder) : own_folder()) + "/libfornax_" + name + ".so";
+      environment("FORNAX_MODULE_DIR").value_or(own_folder()) + "/libfornax_" + name + ".so";
   show_own_symbols();
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!handle)

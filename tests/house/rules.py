@@ -180,6 +180,16 @@ def raw_cuda(path, text):
             yield number, 'kernels start through launch(kernel, config, arguments...)'
 
 
+def environment(path, text):
+    """The environment is read through its table; the modules of runtime/cuda cannot reach it."""
+    if not path.startswith(('kernels/', 'runtime/')) or not is_cpp(path) or \
+            path.startswith('runtime/cuda/') or path == 'runtime/support/environment.cpp':
+        return
+    for number, line in enumerate(without_comments(text).split('\n'), 1):
+        if re.search(r'\b(?:secure_)?getenv\b', line):
+            yield number, 'variables are read by environment() of runtime/support/environment.h'
+
+
 RULES = {rule.__name__: rule for rule in (
     file_lines, line_columns, function_lines, parameters, nesting, opening_comment, path_names,
-    leftovers, arrows, public_headers, raw_cuda)}
+    leftovers, arrows, public_headers, raw_cuda, environment)}
