@@ -27,8 +27,9 @@ struct FORNAX_API Dataset {
 /// The rows named, in that order. Throws Error{invalid_argument} for a row outside the dataset.
 FORNAX_API Dataset select(const Dataset& dataset, std::span<const std::int64_t> rows);
 
-/// 0 .. n-1 in random order: Fisher and Yates with Philox words of (seed, purpose, epoch). The same
-/// order on every machine.
+/// 0 .. n-1 in random order: Fisher and Yates with Philox words of (seed, purpose, epoch). For
+/// k = n .. 2, element k - 1 changes places with floor(w k / 2^64), w = words 1 and 0 of block k.
+/// The same order on every machine.
 FORNAX_API std::vector<std::int64_t> permutation(std::int64_t n, std::uint64_t seed,
                                                  std::string_view purpose, std::int64_t epoch = 0);
 

@@ -7,7 +7,9 @@
 namespace fornax {
 
 /// How the elements of a parameter or of state start. Random values are drawn on the host in f32,
-/// keyed by (seed, name, element): the same bits on every device.
+/// keyed by (seed, name, element): the same bits on every device. Uniform: the upper 24 bits of the
+/// element's Philox word are u in [0, 1), and the value is fma(high - low, u, low). Normal: Box and
+/// Muller 1958 on the words of elements 2k and 2k + 1, then fma(deviation, drawn, mean).
 struct Initializer {
   enum class Kind { constant, uniform, normal, he_normal, xavier_uniform };
   Kind kind = Kind::constant;

@@ -41,6 +41,16 @@ TEST(Permutation, SameBitsEverywhereAndUniform) {
   EXPECT_LT(chi2, 49.7);  // 23 degrees of freedom, p = 0.001
 }
 
+/// Worked out by hand from its definition, with a Philox written apart from ours. The first
+/// exchange of the first row: block 10 opens with the words 5c6296a4 a0e49f68, and
+/// 0xa0e49f685c6296a4 * 10 / 2^64 = 6.28, so elements 9 and 6 change places.
+TEST(Permutation, GivesTheKnownOrders) {
+  using Order = std::vector<std::int64_t>;
+  EXPECT_EQ(permutation(10, 1, "loader"), (Order{8, 1, 2, 7, 5, 0, 3, 4, 9, 6}));
+  EXPECT_EQ(permutation(10, 1, "loader", 1), (Order{9, 5, 0, 1, 6, 4, 8, 2, 3, 7}));
+  EXPECT_EQ(permutation(8, 0x123456789abcdef0, "split", 7), (Order{5, 4, 1, 6, 7, 0, 2, 3}));
+}
+
 TEST(Split, EveryRowOnceAndSharesKept) {
   const Dataset data = example(100);
   for (const bool stratified : {false, true}) {

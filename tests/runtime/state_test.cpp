@@ -111,6 +111,37 @@ TEST(State, InitialValuesHangOnSeedAndNameAlone) {
   EXPECT_NE(weight(alone, Device::reference(), 2), wanted);
 }
 
+std::vector<float> initial(const Shape& shape, const Initializer& initializer) {
+  Graph graph;
+  graph.parameter("layer.weight", shape, initializer);
+  const Tensor w = initialize(graph, Device::cpu(1), {.seed = 7}).get("layer.weight");
+  return {w.as<float>().begin(), w.as<float>().end()};
+}
+
+/// The eight words of "layer.weight" at seed 7, by a Philox written apart from ours, and the
+/// standard normals that Box and Muller make of them.
+constexpr std::uint32_t kWords[] = {0x2beefbcb, 0xba916b95, 0x076f19e5, 0x3f3e792e,
+                                    0x33a49331, 0x40677713, 0x11701031, 0xe46b3b7f};
+constexpr double kNormals[] = {-0.24956791, -1.86083718, 0.04936051, 2.66003625,
+                               -0.01774895, 1.78922751,  1.80685357, -1.45201901};
+
+TEST(Initializers, GiveTheKnownValues) {
+  const auto uniforms = initial({2, 4}, uniform(-1, 3));
+  const auto xavier = initial({2, 4}, xavier_uniform());  // bound sqrt(6 / (4 + 2)) = 1
+  const auto normals = initial({2, 4}, normal(1, 2));
+  const auto he = initial({1, 8}, he_normal());  // deviation sqrt(2 / 8) = 1/2
+  for (std::size_t i = 0; i < 8; ++i) {
+    const double u = (kWords[i] >> 8) * 0x1p-24;
+    EXPECT_EQ(uniforms[i], static_cast<float>(4 * u - 1)) << i;
+    EXPECT_EQ(xavier[i], static_cast<float>(2 * u - 1)) << i;
+    EXPECT_NEAR(normals[i], 2 * kNormals[i] + 1, 2e-6) << i;
+    EXPECT_NEAR(he[i], kNormals[i] / 2, 5e-7) << i;
+  }
+  EXPECT_EQ(initial({2}, constant(0.1)), (std::vector<float>{0.1f, 0.1f}));
+  EXPECT_EQ(initial({2}, ones()), (std::vector<float>{1, 1}));
+  EXPECT_EQ(initial({2}, zeros()), (std::vector<float>{0, 0}));
+}
+
 TEST(DeviceNames, AreParsedAndPrinted) {
   using Kind = Device::Kind;
   struct Row {
