@@ -3,6 +3,8 @@
 // same values, so they give the bits of the separate ops in f32.
 #include <fornax/ops/linear.h>
 
+#include <algorithm>
+
 #include "kernels/activation/activation_functions.h"
 #include "kernels/linear/linear_shape.h"
 #include "kernels/reduction/column_sum.h"

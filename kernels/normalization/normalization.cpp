@@ -26,19 +26,6 @@ Value batch_norm(Value x, std::string_view name, BatchNormOptions options) {
 namespace kernels {
 namespace {
 
-/// The sum of term(row) in the order of column_sum.h.
-template <class T, class Term>
-T column_sum(std::int64_t rows, const Term& term) {
-  T total = T(-0.0);
-  for (std::int64_t first = 0; first < rows; first += kColumnSumChunk) {
-    T sum = T(-0.0);
-    for (std::int64_t r = first; r < std::min(rows, first + kColumnSumChunk); ++r)
-      sum = sum + term(r);
-    total = total + sum;
-  }
-  return total;
-}
-
 void require_channels(std::span<const TensorType> in, std::size_t first, const Shape& channels) {
   for (std::size_t i = first; i < in.size(); ++i)
     require(in[i].shape == channels && is_floating(in[i].dtype), ErrorCode::shape,
