@@ -7,7 +7,10 @@
 #include "kernels/host/vector.h"
 #include "kernels/activation/activation_vector.h"
 // clang-format on
+#include <algorithm>
+
 #include "kernels/host/gemm.h"
+#include "kernels/host/offer.h"
 #include "kernels/linear/linear_shape.h"
 #include "kernels/reduction/column_sum_cpu.h"
 
@@ -115,28 +118,21 @@ Gemm wgrad_gemm(const LinearShape& s) {
   return g;
 }
 
-Offer only_f32(const Signature& s, std::string_view kernel) {
-  if (s.in[0].dtype == DType::f32) return {};
-  return {.refusal = std::string(kernel) + ": f32 needed, got " + name(s.in[0].dtype)};
-}
-
 Offer offer_forward(const Signature& s, const DeviceModel& model) {
-  Offer offer = only_f32(s, "linear_packed");
   const Gemm g = forward_gemm(linear_shape(s.in[0].shape, s.in[1].shape));
-  offer.workspace_bytes = host::gemm_workspace_bytes(g, model.threads);
-  return offer;
+  return host::offer_f32(s, "linear_packed", host::gemm_workspace_bytes(g, model.threads));
 }
+/// The product is done with the workspace when the column sum takes it.
 Offer offer_dgrad(const Signature& s, const DeviceModel& model) {
-  Offer offer = only_f32(s, "linear_dgrad_packed");
-  const Gemm g = dgrad_gemm(linear_shape(s.in[0].shape, s.in[1].shape));
-  offer.workspace_bytes = host::gemm_workspace_bytes(g, model.threads);
-  return offer;
+  const LinearShape shape = linear_shape(s.in[0].shape, s.in[1].shape);
+  std::int64_t bytes = host::gemm_workspace_bytes(dgrad_gemm(shape), model.threads);
+  if (s.out.size() > 1 && s.out[1].present())
+    bytes = std::max(bytes, column_sum_cpu_workspace_bytes(shape.M, shape.K));
+  return host::offer_f32(s, "linear_dgrad_packed", bytes);
 }
 Offer offer_wgrad(const Signature& s, const DeviceModel& model) {
-  Offer offer = only_f32(s, "linear_wgrad_packed");
   const Gemm g = wgrad_gemm(linear_wgrad_shape(s.in[0].shape, s.in[1].shape));
-  offer.workspace_bytes = host::gemm_workspace_bytes(g, model.threads);
-  return offer;
+  return host::offer_f32(s, "linear_wgrad_packed", host::gemm_workspace_bytes(g, model.threads));
 }
 
 void run_gemm(Gemm g, const KernelArgs& args, const Epilogue* epilogue) {
@@ -165,8 +161,8 @@ void launch_dgrad(const KernelArgs& args) {
   e.stride = shape.K;
   run_gemm(dgrad_gemm(shape), args, e.saved ? &e : nullptr);
   if (args.out.size() > 1 && args.out[1].present())
-    column_sum_cpu(args.out[0].as<float>(), shape.M, shape.K, 1, args.out[1].as<float>(),
-                   args.threads);
+    column_sum_cpu({args.out[0].as<float>(), shape.M, shape.K, shape.K, 1, args.out[1].as<float>()},
+                   args.workspace.data(), args.threads);
 }
 
 void launch_wgrad(const KernelArgs& args) {

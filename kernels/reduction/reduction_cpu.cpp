@@ -8,6 +8,7 @@
 // clang-format on
 #include <algorithm>
 
+#include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
 #include "kernels/reduction/column_sum.h"
 #include "kernels/reduction/column_sum_cpu.h"
@@ -27,41 +28,52 @@ float chunk_sum(const float* x, std::int64_t count) {
   return num::ordered_chunk<num::Vector, num::kLanes>(0, count, num::Elements{x});
 }
 
-/// Rows [0, rows) of `vectors` neighbouring vectors of columns, one chain each; added to y.
-template <int vectors>
-void add_strip(const float* x, std::int64_t rows, std::int64_t stride, float* y) {
-  num::Vector sum[vectors];
-  for (int v = 0; v < vectors; ++v) sum[v] = num::Vector(-0.0f);
-  for (std::int64_t r = 0; r < rows; ++r)
-    for (int v = 0; v < vectors; ++v) sum[v] = sum[v] + num::load(x + r * stride + v * num::kLanes);
-  for (int v = 0; v < vectors; ++v)
-    num::store(num::load(y + v * num::kLanes) + sum[v], y + v * num::kLanes);
+/// Columns from c on, `count` vectors or floats at a time, then half as many: each is one chain
+/// over the rows, added to y.
+template <class T, int count>
+FORNAX_NUMERIC_FN void add_strips(const kernels::ColumnSum& s, std::int64_t& c) {
+  constexpr int lanes = std::is_same_v<T, float> ? 1 : num::kLanes;
+  for (; c + count * lanes <= s.columns; c += count * lanes) {
+    const float* x = s.x + c;
+    T sum[count];
+    for (int v = 0; v < count; ++v) sum[v] = T(-0.0f);
+    for (std::int64_t r = 0; r < s.rows; ++r, x += s.stride)
+      for (int v = 0; v < count; ++v) sum[v] = sum[v] + num::load(x + v * lanes, T());
+    float* y = s.y + c;
+    for (int v = 0; v < count; ++v)
+      num::store(num::load(y + v * lanes, T()) + sum[v], y + v * lanes);
+  }
+  if constexpr (count > 1) add_strips<T, count / 2>(s, c);
 }
 
-/// Adds a chunk of rows to y: strips of two cache lines, so that each line is read once.
-void add_chunk(const float* x, std::int64_t rows, std::int64_t stride, float* y,
-               std::int64_t columns) {
-  constexpr int wide = 8;
+/// Adds one chain of rows to y. Wide strips are whole cache lines, so that each line is read once.
+FORNAX_NUMERIC_FN void add_chain(const kernels::ColumnSum& s) {
   std::int64_t c = 0;
-  for (; c + wide * num::kLanes <= columns; c += wide * num::kLanes)
-    add_strip<wide>(x + c, rows, stride, y + c);
-  for (; c + num::kLanes <= columns; c += num::kLanes) add_strip<1>(x + c, rows, stride, y + c);
-  for (; c < columns; ++c) {
-    float sum = -0.0f;
-    for (std::int64_t r = 0; r < rows; ++r) sum = sum + x[r * stride + c];
-    y[c] = y[c] + sum;
-  }
+  add_strips<num::Vector, 8>(s, c);
+  add_strips<float, 8>(s, c);
 }
 
-void column_sums(const float* x, std::int64_t rows, std::int64_t stride, float divisor, float* y,
-                 std::int64_t columns) {
-  for (std::int64_t c = 0; c < columns; ++c) y[c] = -0.0f;
-  for (std::int64_t first = 0; first < rows; first += kernels::kColumnSumChunk) {
-    const std::int64_t rest = rows - first;
-    add_chunk(x + first * stride, rest < kernels::kColumnSumChunk ? rest : kernels::kColumnSumChunk,
-              stride, y, columns);
-  }
-  for (std::int64_t c = 0; c < columns; ++c) y[c] = y[c] / divisor;
+/// y = -0.0, body(), y / divisor.
+template <class Body>
+FORNAX_NUMERIC_FN void with_total(const kernels::ColumnSum& s, const Body& body) {
+  for (std::int64_t c = 0; c < s.columns; ++c) s.y[c] = -0.0f;
+  body();
+  for (std::int64_t c = 0; c < s.columns; ++c) s.y[c] = s.y[c] / s.divisor;
+}
+
+void sum_of_chunks(const kernels::ColumnSum& s) {
+  with_total(s, [&]() HWY_ATTR {
+    kernels::ColumnSum chunk = s;
+    for (std::int64_t first = 0; first < s.rows; first += kernels::kColumnSumChunk) {
+      chunk.rows = kernels::chunk_rows(first, s.rows);
+      chunk.x = s.x + first * s.stride;
+      add_chain(chunk);
+    }
+  });
+}
+
+void sum_of_rows(const kernels::ColumnSum& s) {
+  with_total(s, [&]() HWY_ATTR { add_chain(s); });
 }
 
 }  // namespace fornax::reduction::HWY_NAMESPACE
@@ -69,22 +81,54 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace fornax::kernels {
-
 namespace {
 
-/// Elements below which a second thread costs more than it brings.
-constexpr std::int64_t kSerialElements = 1 << 14;
+std::int64_t chunk_count(std::int64_t elements, std::int64_t chunk) {
+  return (elements + chunk - 1) / chunk;
+}
+
+/// Columns of a thread: whole cache lines, and strips of them, of every row that it reads.
+constexpr std::int64_t kColumnsOfPart = 64;
+
+/// Whether chunks of rows give more parts than columns do.
+bool shares_chunks(std::int64_t rows, std::int64_t columns) {
+  const std::int64_t chunks = chunk_count(rows, kColumnSumChunk);
+  return chunks > 1 && chunks > columns / kColumnsOfPart;
+}
 
 }  // namespace
 
-void column_sum_cpu(const float* x, std::int64_t rows, std::int64_t columns, float divisor,
-                    float* y, int threads) {
+std::int64_t column_sum_cpu_workspace_bytes(std::int64_t rows, std::int64_t columns) {
+  return shares_chunks(rows, columns) ? chunk_count(rows, kColumnSumChunk) * columns * 4 : 0;
+}
+
+void column_sum_cpu(const ColumnSum& sum, void* workspace, int threads) {
   using namespace fornax::reduction;
-  const std::int64_t grain = std::max<std::int64_t>(
-      64, (kSerialElements / std::max<std::int64_t>(rows, 1) + 63) / 64 * 64);
-  host::parallel_for(columns, grain, threads, [&](std::int64_t begin, std::int64_t end) {
-    FORNAX_DISPATCH(column_sums)(x + begin, rows, columns, divisor, y + begin, end - begin);
+  const std::int64_t chunks = chunk_count(sum.rows, kColumnSumChunk);
+  if (!shares_chunks(sum.rows, sum.columns)) {
+    const std::int64_t wanted = host::rows_of_part(sum.rows);
+    const std::int64_t grain = chunk_count(wanted, kColumnsOfPart) * kColumnsOfPart;
+    host::parallel_for(sum.columns, grain, threads, [&](std::int64_t begin, std::int64_t end) {
+      ColumnSum part = sum;
+      part.x += begin, part.y += begin, part.columns = end - begin;
+      FORNAX_DISPATCH(sum_of_chunks)(part);
+    });
+    return;
+  }
+  auto* sums = static_cast<float*>(workspace);
+  const std::int64_t grain = host::rows_of_part(kColumnSumChunk * sum.columns);
+  host::parallel_for(chunks, grain, threads, [&](std::int64_t begin, std::int64_t end) {
+    ColumnSum chunk = sum;
+    chunk.divisor = 1;
+    for (std::int64_t k = begin; k < end; ++k) {
+      chunk.rows = chunk_rows(k * kColumnSumChunk, sum.rows);
+      chunk.x = sum.x + k * kColumnSumChunk * sum.stride;
+      chunk.y = sums + k * sum.columns;
+      FORNAX_DISPATCH(sum_of_rows)(chunk);
+    }
   });
+  FORNAX_DISPATCH(sum_of_rows)
+  ({sums, chunks, sum.columns, sum.columns, sum.divisor, sum.y});
 }
 
 namespace {
@@ -96,19 +140,18 @@ bool shares_row(std::int64_t rows, std::int64_t columns) {
   return rows == 1 && columns > numeric::kSumChunk;
 }
 
-Offer offer_f32(const Signature& s) {
-  if (s.in[0].dtype == DType::f32) return {};
-  return {.refusal = "ordered sums: f32 needed, got " + std::string(name(s.in[0].dtype))};
-}
 Offer offer_row_sum(const Signature& s, const DeviceModel&) {
-  Offer offer = offer_f32(s);
   const std::int64_t rows = s.out[0].shape.elements();
   const std::int64_t columns = divided(s.in[0].shape.elements(), rows);
-  if (shares_row(rows, columns))
-    offer.workspace_bytes = (columns + numeric::kSumChunk - 1) / numeric::kSumChunk * 4;
-  return offer;
+  const std::int64_t sums =
+      shares_row(rows, columns) ? chunk_count(columns, numeric::kSumChunk) : 0;
+  return host::offer_f32(s, "row_sum_128_chains", 4 * sums);
 }
-Offer offer_column_sum(const Signature& s, const DeviceModel&) { return offer_f32(s); }
+Offer offer_column_sum(const Signature& s, const DeviceModel&) {
+  const std::int64_t columns = s.out[0].shape.elements();
+  const std::int64_t rows = divided(s.in[0].shape.elements(), columns);
+  return host::offer_f32(s, "column_sum_strips", column_sum_cpu_workspace_bytes(rows, columns));
+}
 
 void launch_row_sum(const KernelArgs& args) {
   using namespace fornax::reduction;
@@ -118,15 +161,15 @@ void launch_row_sum(const KernelArgs& args) {
   const float* x = args.in[0].as<float>();
   float* y = args.out[0].as<float>();
   if (!shares_row(rows, columns)) {
-    const std::int64_t grain =
-        std::max<std::int64_t>(1, kSerialElements / std::max<std::int64_t>(columns, 1));
-    host::parallel_for(rows, grain, args.threads, [&](std::int64_t begin, std::int64_t end) {
-      FORNAX_DISPATCH(row_sums)(x + begin * columns, columns, divisor, y + begin, end - begin);
-    });
+    host::parallel_for(rows, host::rows_of_part(columns), args.threads,
+                       [&](std::int64_t begin, std::int64_t end) {
+                         FORNAX_DISPATCH(row_sums)
+                         (x + begin * columns, columns, divisor, y + begin, end - begin);
+                       });
     return;
   }
   auto* sums = reinterpret_cast<float*>(args.workspace.data());
-  const std::int64_t chunks = (columns + numeric::kSumChunk - 1) / numeric::kSumChunk;
+  const std::int64_t chunks = chunk_count(columns, numeric::kSumChunk);
   host::parallel_for(chunks, 1, args.threads, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t k = begin; k < end; ++k)
       sums[k] = FORNAX_DISPATCH(chunk_sum)(
@@ -138,9 +181,10 @@ void launch_row_sum(const KernelArgs& args) {
 
 void launch_column_sum(const KernelArgs& args) {
   const std::int64_t columns = args.out[0].elements();
-  column_sum_cpu(args.in[0].as<float>(), divided(args.in[0].elements(), columns), columns,
-                 static_cast<float>(number_or(*args.attributes, "divisor", 1)),
-                 args.out[0].as<float>(), args.threads);
+  const auto divisor = static_cast<float>(number_or(*args.attributes, "divisor", 1));
+  column_sum_cpu({args.in[0].as<float>(), divided(args.in[0].elements(), columns), columns, columns,
+                  divisor, args.out[0].as<float>()},
+                 args.workspace.data(), args.threads);
 }
 
 const Kernel kKernels[] = {

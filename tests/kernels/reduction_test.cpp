@@ -32,6 +32,8 @@ std::vector<OpCase> cases() {
       reduce("first_axis", {300, 75}, {0}),
       reduce("first_axes", {5, 60, 130}, {0, 1}, true),
       reduce("one_column", {500, 1}, {0}),
+      reduce("few_columns", {24000, 3}, {0}, true),
+      reduce("chunks_and_strips", {1700, 111}, {0}),
       reduce("wide_columns", {130, 4100}, {0}),
       reduce("middle_axis", {4, 33, 6}, {1}),
       reduce("outer_axes", {4, 33, 6}, {0, 2}, true, ReducedAxes::keep),
@@ -39,7 +41,7 @@ std::vector<OpCase> cases() {
       reduce("empty_rows", {3, 0}, {1}),
       reduce("no_rows", {0, 3}, {0}),
   };
-  all[13].mostly_zeros = all[14].mostly_zeros = true;
+  all[15].mostly_zeros = all[16].mostly_zeros = true;
   all[2].dtypes = {DType::f32, DType::bf16};  // the sum is beyond f16
   all[0].refusals = {
       {ErrorCode::shape, "sum: axis 2 of \\[3, 4\\]",
