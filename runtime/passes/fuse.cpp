@@ -23,16 +23,16 @@ class Fuser {
   /// One walk over the nodes in an order in which they may run; true when anything merged.
   bool walk() {
     keep_nodes(graph_, schedule(graph_, dependencies_of(graph_)));
-    updater_ = dependencies_of(graph_).updater;
-    base_ = dependencies_of(graph_).base;
+    Dependencies dependencies = dependencies_of(graph_);
+    updater_ = std::move(dependencies.updater), base_ = std::move(dependencies.base);
     readers_ = readers_of(graph_);
     const int count = static_cast<int>(graph_.nodes.size());
     order_.resize(at(count));
     for (int n = 0; n < count; ++n) order_[at(n)] = n;
     position_ = order_;
     merged_ = false;
-    for (int p = 0; p < count; ++p)
-      while (order_[at(p)] != kAbsent && merge_into(order_[at(p)])) merged_ = true;
+    for (int n = 0; n < count; ++n)
+      while (position_[at(n)] != kAbsent && merge_into(n)) merged_ = true;
     std::erase(order_, kAbsent);
     if (merged_) keep_nodes(graph_, order_);
     return merged_;
@@ -88,10 +88,12 @@ class Fuser {
     Merged merged;
     if (!fusion.merge(match, merged) || !takes_layouts(merged)) return false;
     check(merged, producer, consumer);
-    std::vector<int> moved;
-    if (!between(producer, consumer, moved)) return false;
+    const int place = place_of_both(producer, consumer);
+    if (place == kAbsent) return false;
     replace(merged, producer, consumer);
-    move_behind(consumer, position_[at(producer)], moved);
+    for (const int n : {producer, consumer}) order_[at(position_[at(n)])] = kAbsent;
+    position_[at(producer)] = kAbsent, position_[at(consumer)] = place;
+    order_[at(place)] = consumer;
     return true;
   }
 
@@ -134,32 +136,32 @@ class Fuser {
     }
   }
 
-  /// Nodes between producer and consumer that must come after the producer; false when one of them
-  /// must come before the consumer.
-  bool between(int producer, int consumer, std::vector<int>& found) const {
-    std::vector<int> open{producer};
-    std::vector<char> seen(at(position_[at(consumer)] - position_[at(producer)] + 1), 0);
-    bool direct = true;
-    while (!open.empty()) {
-      const int n = open.back();
-      open.pop_back();
-      for_each_later(n, [&](int later) {
-        const int distance = position_[at(later)] - position_[at(producer)];
-        if (later == consumer) direct &= n == producer;
-        if (distance <= 0 || distance + 1 >= static_cast<int>(seen.size()) || seen[at(distance)])
-          return;
-        seen[at(distance)] = 1;
-        found.push_back(later);
-        open.push_back(later);
-      });
+  /// A place where the merged node has all that it reads before it and all that needs it behind it:
+  /// the consumer's, or else the producer's; kAbsent when neither will do. No other node moves, so
+  /// that a merge costs as much as the two nodes have neighbours.
+  int place_of_both(int producer, int consumer) const {
+    const int first = position_[at(producer)], last = position_[at(consumer)];
+    bool late = true, early = true;
+    for_each_later(producer, [&](int later) {
+      late = late && (later == consumer || position_[at(later)] > last);
+    });
+    if (late) return last;
+    for (const int id : graph_.nodes[at(consumer)].in) {
+      if (id == kAbsent) continue;
+      const int maker = graph_.values[at(id)].producer;
+      const bool before = maker == kAbsent || maker == producer || position_[at(maker)] < first;
+      early = early && before && updater_[at(base_[at(id)])] != consumer;
     }
-    return direct;
+    return early ? first : kAbsent;
   }
 
   void replace(const Merged& merged, int producer, int consumer) {
     for (const int n : {producer, consumer})
-      for (const int id : graph_.nodes[at(n)].in)
-        if (id != kAbsent) std::erase(readers_[at(id)], n);
+      for (const int id : graph_.nodes[at(n)].in) {
+        if (id == kAbsent) continue;
+        std::erase(readers_[at(id)], n);
+        if (int& updater = updater_[at(base_[at(id)])]; updater == producer) updater = consumer;
+      }
     NodeData node;
     node.op = &kernels::find_op(merged.op);
     node.attributes = merged.attributes;
@@ -175,26 +177,7 @@ class Fuser {
       if (id != kAbsent && std::find(readers_[at(id)].begin(), readers_[at(id)].end(), consumer) ==
                                readers_[at(id)].end())
         readers_[at(id)].push_back(consumer);
-    std::replace(updater_.begin(), updater_.end(), producer, consumer);
     graph_.nodes[at(consumer)] = std::move(node);
-  }
-
-  /// Frees the producer's place and puts `moved` right behind the consumer, in their order.
-  void move_behind(int consumer, int first, const std::vector<int>& moved) {
-    order_[at(first)] = kAbsent;
-    if (moved.empty()) return;
-    const int last = position_[at(consumer)];
-    std::vector<int> staying, following;
-    for (int p = first; p <= last; ++p) {
-      const int n = order_[at(p)];
-      const bool moves = std::find(moved.begin(), moved.end(), n) != moved.end();
-      (moves ? following : staying).push_back(n);
-    }
-    staying.insert(staying.end(), following.begin(), following.end());
-    for (int p = first; p <= last; ++p) {
-      order_[at(p)] = staying[at(p - first)];
-      if (order_[at(p)] != kAbsent) position_[at(order_[at(p)])] = p;
-    }
   }
 
   GraphData& graph_;

@@ -11,8 +11,9 @@ void dead_nodes(GraphData& graph, const std::vector<int>& outputs);
 
 /// Merges producers into consumers by the patterns of OpDefinition::fusions until none matches, in
 /// order of the nodes. A merged node keeps the ids of the values that it makes and stands where the
-/// consumer stood; nodes are left in an order in which they may run. A merge that would close a
-/// cycle is not made. `outputs` count as uses.
+/// consumer stood, or where the producer stood when a node between the two reads what the producer
+/// makes; a merge for which neither place will do, so every merge that would close a cycle, is not
+/// made. Nodes are left in an order in which they may run. `outputs` count as uses.
 /// Throws Error{internal} when a merged op infers other types than its values have.
 void fuse(GraphData& graph, const std::vector<int>& outputs);
 

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <cstdio>
 #include <cstring>
 
 #include "runtime/execution/plan.h"
@@ -106,8 +108,9 @@ TEST_P(FuseBits, StayTheSame) {
 
 INSTANTIATE_TEST_SUITE_P(Kinds, FuseBits, ::testing::Values("relu", "gelu", "silu", "tanh"));
 
-/// y = relu(linear(x)) + z, where z reads linear(x) and stands before relu: order must change.
-TEST(Fuse, MovesReadersOfWhatTheMergedNodeMakes) {
+/// y = relu(linear(x)) + z, where z reads linear(x) and stands before relu: the merged node stands
+/// where linear stood.
+TEST(Fuse, ReadersOfWhatTheMergedNodeMakesStayBehindIt) {
   Graph graph(Mode::evaluate);
   const Value x = graph.input("x", {2, 3});
   const Value y = linear(x, graph.parameter("w", {4, 3}, normal(0, 1)));
@@ -121,6 +124,75 @@ TEST(Fuse, MovesReadersOfWhatTheMergedNodeMakes) {
   EXPECT_EQ(fused.values[static_cast<std::size_t>(z.id())].producer, 0);
   EXPECT_EQ(fused.values[static_cast<std::size_t>(y.id())].producer, 0);
   EXPECT_NO_THROW(check_plan(make_plan(graph.data(), {}, {.outputs = {sum.id()}})));
+}
+
+/// linear_dgrad reads w before its update, the saved value comes from w after it: one node cannot
+/// do both.
+TEST(Fuse, MakesNoMergeThatWouldCloseACycle) {
+  Graph graph(Mode::train);
+  const Value w = graph.parameter("w", {3, 3}, normal(0, 1));
+  const Value dx = graph.add("linear_dgrad", {graph.input("dy", {2, 3}), w})[0];
+  const Value new_w = graph.add("sgd", {w, graph.input("dw", {3, 3}), Value()},
+                                {{"tensors", std::int64_t{1}},
+                                 {"moments", std::int64_t{0}},
+                                 {"learning_rate_slot", graph.step_scalar("rate", 0.5)},
+                                 {"momentum", 0.0},
+                                 {"nesterov", std::int64_t{0}},
+                                 {"weight_decay", std::vector<double>{0}},
+                                 {"learning_rate_scale", std::vector<double>{1}}})[0];
+  const Value saved = linear(graph.input("x", {2, 3}), new_w);
+  const Value dz = graph.add("activation_grad", {dx, saved}, {{"kind", std::string("gelu")}})[0];
+  const Plan plan = make_plan(graph.data(), {}, {.outputs = {dz.id()}});
+  EXPECT_EQ(count(plan.graph, "activation_grad"), 1);
+  EXPECT_NO_THROW(check_plan(plan));
+}
+
+double milliseconds_of_fuse(GraphData& graph, const std::vector<int>& outputs) {
+  const auto start = std::chrono::steady_clock::now();
+  fuse(graph, outputs);
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+      .count();
+}
+
+Value layer(Graph graph, Value x, int index) {
+  const std::string name = std::to_string(index);
+  return linear(x, graph.parameter("w" + name, {4, 4}, zeros()),
+                graph.parameter("b" + name, {4}, zeros()));
+}
+
+/// The time is printed and no test: work is linear in the nodes where no merge searches.
+TEST(FuseScale, AHundredThousandNodesOfTraining) {
+  for (const int layers : {4200, 8400, 16800}) {
+    Graph graph(Mode::train);
+    Value x = graph.input("x", {2, 4});
+    for (int i = 0; i < layers; ++i) x = gelu(layer(graph, x, i));
+    const Value loss = mean(x);
+    adamw(graph, gradients(loss, graph.parameters()), {});
+    GraphData fused = graph.data();
+    const double time = milliseconds_of_fuse(fused, {loss.id()});
+    std::printf("%zu nodes: %.0f ms, %zu left\n", graph.data().nodes.size(), time,
+                fused.nodes.size());
+    EXPECT_EQ(count(fused, "activation") + count(fused, "activation_grad"), 1)
+        << "the last gradient comes from the mean";
+    EXPECT_EQ(count(fused, "column_sum"), 1);
+  }
+}
+
+/// Every activation stands behind all layers, each of which reads the one before.
+TEST(FuseScale, ActivationsFarBehindTheirLayers) {
+  for (const int layers : {12500, 25000, 50000}) {
+    Graph graph(Mode::evaluate);
+    std::vector<Value> values{graph.input("x", {2, 4})};
+    for (int i = 0; i < layers; ++i) values.push_back(layer(graph, values.back(), i));
+    std::vector<int> outputs;
+    for (int i = 1; i <= layers; ++i)
+      outputs.push_back(relu(values[static_cast<std::size_t>(i)]).id());
+    GraphData fused = graph.data();
+    const double time = milliseconds_of_fuse(fused, outputs);
+    std::printf("%d layers, activations behind: %.0f ms\n", layers, time);
+    EXPECT_EQ(count(fused, "activation"), 0);
+    EXPECT_EQ(count(fused, "linear"), layers);
+  }
 }
 
 }  // namespace
