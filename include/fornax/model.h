@@ -56,7 +56,9 @@ struct FORNAX_API Tanh : Layer {
 struct FORNAX_API Dropout : Layer {
   explicit Dropout(double drop_p);
 };
-/// Batch normalization over all axes but the last; x [..., features].
+/// Batch normalization over all axes but the last; x [..., features]. It takes the mean away, and
+/// so every constant: a Linear right before it is better made without bias, whose gradient would be
+/// rounding noise (docs/numerics.md).
 struct FORNAX_API BatchNorm : Layer {
   explicit BatchNorm(std::int64_t features);
 };
