@@ -41,11 +41,12 @@ TEST(ThreeLayer, LearnsTheTruthTable) {
 
 class Classifier : public TemporaryFolder {
  protected:
-  /// The classifier's command with the results in `folder`.
+  /// The classifier's command with the results in `folder`; on the CPU unless the flags name a
+  /// device, on machines with a GPU too.
   std::string command(const std::string& data, const std::string& flags,
                       const std::string& folder = "out") const {
-    return sample("classifier") + " --progress none --data " + data + " --out '" + path(folder) +
-           "' " + flags;
+    return "FORNAX_DEVICE=cpu " + sample("classifier") + " --progress none --data " + data +
+           " --out '" + path(folder) + "' " + flags;
   }
   ProcessResult run(const std::string& data, const std::string& flags,
                     const std::string& folder = "out") const {

@@ -37,7 +37,8 @@ def by_pkg_config(prefix, build, compiler, source):
     build.mkdir()
     run([compiler, *FLAGS, source, '-o', build / 'consumer', *flags])
     library = next(prefix.rglob('libfornax.so')).parent
-    return run([build / 'consumer'], env=dict(os.environ, LD_LIBRARY_PATH=str(library)))
+    return run([build / 'consumer'],
+               env=dict(os.environ, LD_LIBRARY_PATH=str(library), FORNAX_DEVICE='cpu'))
 
 
 def check_readme(prefix, build, compiler):
