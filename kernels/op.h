@@ -70,7 +70,7 @@ struct StepState {
   /// Set by a kernel that met a label or index out of range: 1 + its flat position, the smallest
   /// wins; 0: none. The offending value stands beside it.
   std::int64_t bad_index, bad_value;
-  float scalars[kMaxScalars];  ///< Graph::step_scalar slots
+  double scalars[kMaxScalars];  ///< Graph::step_scalar slots; f32 kernels round them once
 };
 
 struct ConstTensorView {

@@ -49,7 +49,8 @@ struct StepRates {
   int learning_rate_slot;
 
   FORNAX_DEVICE float learning_rate(float tensor_scale) const {
-    return read(&step->scalars[learning_rate_slot]) * tensor_scale;
+    return static_cast<float>(read(&step->scalars[learning_rate_slot])) *
+           tensor_scale;
   }
   FORNAX_DEVICE float gradient_scale() const {
     return scale ? read(scale) : 1.0f;

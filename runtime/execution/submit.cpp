@@ -67,8 +67,7 @@ void fill_step(const ProgramData& data, kernels::StepState& step) {
   step.seed = data.state->seed;
   step.bad_index = step.bad_value = 0;
   for (std::size_t slot = 0; slot < data.scalar_names.size(); ++slot)
-    step.scalars[slot] =
-        static_cast<float>(data.state->scalars.find(data.scalar_names[slot])->second);
+    step.scalars[slot] = data.state->scalars.find(data.scalar_names[slot])->second;
 }
 
 std::string bad_index_text(const StepSlot& slot) {

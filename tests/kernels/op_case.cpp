@@ -127,7 +127,7 @@ ReferenceRun reference_run(const Built& built, DType storage, int prefill = 0xff
       .step = 3, .seed = 17, .first_sample = 41, .bad_index = 0, .bad_value = 0, .scalars = {}};
   const auto& scalars = built.graph.data().scalars;
   for (std::size_t i = 0; i < scalars.size(); ++i)
-    run.step.scalars[i] = static_cast<float>(scalars[i].initial);
+    run.step.scalars[i] = scalars[i].initial;
   for (const Fed& fed : built.fed) run.feed(fed.value, fed.elements);
   return run;
 }

@@ -145,7 +145,7 @@ std::vector<double> trained(int steps, const Update& update, double gradient_of_
   for (int step = 0; step < steps; ++step) {
     ReferenceRun run(graph.data(), DType::f64);
     run.step.step = step;
-    run.step.scalars[0] = 0.125f;
+    run.step.scalars[0] = 0.125;
     run.feed(w.id(), p);
     run.feed(g.id(), {gradient_of_step * (step + 1), -1});
     for (const auto& [id, moment] : moments) run.feed(id, moment);

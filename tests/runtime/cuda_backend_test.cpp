@@ -37,7 +37,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 /// One of four steps: what it gets and where its results go.
 struct Step {
   explicit Step(int number) : x(input(number)) {
-    state.scalars[0] = 0.25f + static_cast<float>(number);
+    state.scalars[0] = 0.25 + number;
   }
   std::vector<float> x, c = std::vector<float>(kElements), sum = std::vector<float>(kElements);
   const void* inputs[1] = {x.data()};
@@ -66,7 +66,7 @@ void expect_right_steps(std::uint32_t seed, bool capture, bool ahead) {
   for (int number = 2; ahead && number < 4; ++number) sequence->wait(number % 2);
   for (int number = 0; number < 4; ++number) {
     const Step& step = *steps[static_cast<std::size_t>(number)];
-    TwoStreamStep::reference(step.state.scalars[0], input(number), c, sum);
+    TwoStreamStep::reference(static_cast<float>(step.state.scalars[0]), input(number), c, sum);
     ASSERT_TRUE(same_bits(step.c, c)) << "c of step " << number;
     ASSERT_TRUE(same_bits(step.sum, sum)) << "sum of step " << number;
   }

@@ -19,7 +19,8 @@ __global__ inline void axpy_kernel(float a, const float* x, const float* y, floa
                                    const kernels::StepState* step) {
   const int i = device::block_index() * kThreads + device::thread_index();
   if (i >= kElements) return;
-  device::write(out + i, std::fma(a, device::read(x + i), device::read(y + i)) + step->scalars[0]);
+  const auto scalar = static_cast<float>(step->scalars[0]);
+  device::write(out + i, std::fma(a, device::read(x + i), device::read(y + i)) + scalar);
 }
 
 /// Names element 7 of the batch as a bad one when scalar 1 is set.

@@ -225,6 +225,22 @@ TEST(Programs, TheF64ReferenceAgreesWithF32) {
   }
 }
 
+TEST(Programs, ALearningRateKeepsItsDigitsInF64) {
+  Graph graph;
+  const Value w = graph.parameter("w", {1}, zeros());
+  sgd(graph, gradients(sum(w), {w}), {.learning_rate = 0.1});
+  for (const DType dtype : {DType::f64, DType::f32}) {
+    State state = initialize(graph, Device::reference(dtype));
+    Program step = compile(graph, state, {});
+    step.run({});
+    const double expected = dtype == DType::f64 ? -0.1 : -0.1f;
+    EXPECT_EQ(state.get("w").scalar(), expected) << name(dtype);
+    state.set_scalar("learning_rate", 0.3), state.set("w", Tensor({1}, {0.0f}));
+    step.run({});
+    EXPECT_EQ(state.get("w").scalar(), dtype == DType::f64 ? -0.3 : -0.3f) << name(dtype);
+  }
+}
+
 TEST(Programs, AnInputThatNothingReadsMayBeLeftOut) {
   Graph graph;
   const Value x = graph.input("x", {2});
