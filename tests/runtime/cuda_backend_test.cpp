@@ -36,9 +36,7 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 
 /// One of four steps: what it gets and where its results go.
 struct Step {
-  explicit Step(int number) : x(input(number)) {
-    state.scalars[0] = 0.25 + number;
-  }
+  explicit Step(int number) : x(input(number)) { state.scalars[0] = 0.25 + number; }
   std::vector<float> x, c = std::vector<float>(kElements), sum = std::vector<float>(kElements);
   const void* inputs[1] = {x.data()};
   void* outputs[2] = {c.data(), sum.data()};
