@@ -11,6 +11,7 @@
 #ifdef FORNAX_SIMT_KERNELS
 #include "kernels/op_table.h"
 #include "runtime/cuda/simt/machine.h"
+#include "tests/kernels/library_kernels.h"
 #endif
 
 namespace fornax {
@@ -175,6 +176,7 @@ KernelCheckResult check_cuda_kernels(const NodeData& node, NodeOperands& referen
   static const bool registered = [] {
     for (const auto& family : kernels::cuda_kernels_table())
       kernels::register_cuda_kernels("test", family);
+    kernels::register_cuda_kernels("test", library_kernels());
     return true;
   }();
   (void)registered;
@@ -199,6 +201,7 @@ KernelCheckResult check_cuda_kernels(const NodeData& node, NodeOperands& referen
       if (testing::Test::HasFailure()) return result;
     }
     ++result.ran;
+    result.names.emplace_back(kernel->name);
   }
   return result;
 }

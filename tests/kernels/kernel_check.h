@@ -1,6 +1,8 @@
 // Runs the kernels of one node on the operands that the reference had, and compares bits.
 #pragma once
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "tests/kernels/reference_run.h"
 
@@ -9,6 +11,7 @@ namespace fornax {
 struct KernelCheckResult {
   int offered = 0, ran = 0;  ///< kernels of the op; those that accepted and ran
   std::string refusals;
+  std::vector<std::string_view> names;  ///< CUDA: kernels that ran
 };
 
 /// CPU kernels: every instruction set, 1, 2 and 3 threads; each also in place where the op allows.

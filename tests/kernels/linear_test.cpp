@@ -16,25 +16,32 @@ OpCase layer(const std::string& name, const Shape& x, std::int64_t N, bool bias 
     return std::vector{linear(in[0], in[1], in.size() > 2 ? in[2] : Value())};
   };
   c.bounds = {.f32 = 1e-5, .bf16 = 2e-2, .f16 = 3e-3};
+  c.library_kernels = {"linear_cublaslt", "linear_dgrad_cublaslt", "linear_wgrad_cublaslt"};
   return c;
 }
 
 /// The fused ops themselves, which graphs get from the fuse pass.
-OpCase fused(const std::string& kind, bool save) {
-  OpCase c = layer("fused_" + kind + (save ? "_saved" : ""), {37, 19}, 45);
+OpCase fused(const std::string& kind, bool save, std::int64_t N = 45) {
+  OpCase c = layer("fused_" + kind + (save ? "_saved_" : "_") + std::to_string(N), {37, 19}, N);
   c.has_gradient = false;
   c.build = [=](std::span<const Value> in) {
     Attributes attributes{{"activation", kind}};
     if (save) attributes.set("save", std::int64_t{1});
     return in[0].graph().add("linear", in, attributes);
   };
+  c.library_kernels.clear();
+  if ((kind == "relu" && !save) || (kind == "gelu_tanh" && (!save || N % 8 == 0)))
+    c.library_kernels = {"linear_cublaslt"};
   return c;
 }
-OpCase fused_dgrad(const std::string& kind, std::int64_t column_sum, std::int64_t M) {
+OpCase fused_dgrad(const std::string& kind, std::int64_t column_sum, std::int64_t M,
+                   std::int64_t K = 35) {
   OpCase c;
-  c.name = "dgrad_" + kind + (column_sum ? "_column_sum_" : "_") + std::to_string(M);
-  c.inputs = {{.shape = {M, 21}}, {.shape = {21, 35}}};
-  if (kind != "none") c.inputs.push_back({.shape = {M, 35}});
+  c.name = "dgrad_" + kind + (column_sum ? "_column_sum_" : "_") + std::to_string(M) + "_" +
+           std::to_string(K);
+  c.inputs = {{.shape = {M, 21}}, {.shape = {21, K}}};
+  if (kind != "none") c.inputs.push_back({.shape = {M, K}});
+  if (kind == "gelu_tanh" && K % 8 == 0) c.library_kernels = {"linear_dgrad_cublaslt"};
   c.has_gradient = false;
   c.bounds = {.f32 = 1e-5};
   c.build = [=](std::span<const Value> in) {
@@ -63,7 +70,13 @@ std::vector<OpCase> cases() {
     all.push_back(fused_dgrad(kind, 1, 300));
   }
   all.push_back(fused_dgrad("none", 1, 129));
-  for (OpCase& c : all) c.mostly_zeros = c.name == "no_terms" || c.name == "empty_batch";
+  all.push_back(fused("gelu_tanh", true, 48));
+  all.push_back(fused_dgrad("gelu_tanh", 0, 18, 40));
+  all.push_back(fused_dgrad("gelu_tanh", 1, 70, 40));
+  for (OpCase& c : all) {
+    c.mostly_zeros = c.name == "no_terms" || c.name == "empty_batch";
+    if (c.mostly_zeros) c.library_kernels.clear();  // an extent is 0
+  }
   all[0].refusals = {
       {ErrorCode::shape, "linear.*x \\[4, 6\\] must end with K of w \\[N, K\\] = \\[3, 5\\]",
        [](Graph g) {

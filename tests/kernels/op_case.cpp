@@ -9,8 +9,10 @@
 #include <map>
 #include <numbers>
 #include <regex>
+#include <set>
 
 #include "tests/kernels/kernel_check.h"
+#include "tests/kernels/library_kernels.h"
 #include "tests/kernels/reference_run.h"
 
 namespace fornax {
@@ -189,9 +191,15 @@ void check_accuracy(const OpCase& op_case) {
                          : dtype == DType::bf16 ? op_case.bounds.bf16
                                                 : op_case.bounds.f16;
     exact.run(all_nodes(built));
+    std::set<std::string_view> ran;
     run.run(all_nodes(built), [&](const NodeData& node, NodeOperands& operands) {
-      if (dtype != DType::f32) check_cuda_kernels(node, operands, run.step, bound);
+      if (dtype == DType::f32) return;
+      for (const auto name : check_cuda_kernels(node, operands, run.step, bound).names)
+        ran.insert(name);
     });
+    for (const std::string& kernel : op_case.library_kernels)
+      EXPECT_TRUE(dtype == DType::f32 || library_kernels().empty() || ran.count(kernel))
+          << kernel << " did not take " << name(dtype);
     for (const int id : built.results()) {
       const auto got = run.elements(id), wanted = exact.elements(id);
       const double scale = std::max(max_magnitude(wanted), 1e-30);

@@ -56,6 +56,8 @@ struct OpCase {
   bool specials = true;  ///< bits also with NaN, infinities, subnormals and zeros in the inputs
   bool mostly_zeros = false;        ///< outputs may be
   bool kernels_may_refuse = false;  ///< all kernels of an op may refuse these shapes
+  /// Kernels of libraries that must take bf16 and f16 of it, where their twins are built.
+  std::vector<std::string> library_kernels = {};
 };
 inline void PrintTo(const OpCase& op_case, std::ostream* to) { *to << op_case.name; }
 

@@ -17,4 +17,5 @@ class Planted {
   int a_ = call(1, 2, 3, 4, 5, 6, 7), b_{};
 };
 __global__ void __launch_bounds__(256, 1) kernel(int a, int b, int c, int d, int e, int f) {}
+extern "C" int cublasLtPlanted(int a, int b, int c, int d, int e, int f, int g) { return 0; }
 auto lambda = [](int a, int b, int c, int d, int e, int f, int g) { return a; };  // FAULT
