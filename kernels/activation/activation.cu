@@ -51,7 +51,7 @@ void launch_elements(const KernelArgs& args, bool gradient) {
   with_element(args.out[0].type->dtype, [&]<class E>(E) {
     Config config;
     config.grid = blocks_for((count + 3) / 4, kBlock), config.block = {kBlock, 1, 1};
-    config.name = gradient ? "activation_grad_elements" : "activation_elements";
+    config.name = gradient ? "activation_elements_gradient" : "activation_elements";
     launch(args.queue, activation_elements<E>, config, kind,
            gradient ? args.in[0].as<E>() : nullptr, args.in[gradient ? 1 : 0].as<E>(),
            args.out[0].as<E>(), count);

@@ -68,6 +68,7 @@ void launch_dropout(const KernelArgs &args) {
   Config config;
   config.grid = blocks_for(t.count / 4 + 2, kBlock),
   config.block = {kBlock, 1, 1};
+  config.name = "dropout_thread_per_block";
   launch(args.queue, dropout_thread_per_block, config, t, args.step);
 }
 

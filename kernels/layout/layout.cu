@@ -26,9 +26,11 @@ __global__ void copy_strided(StridedWalk<1> walk, const E* from, E* to, std::int
   }
 }
 
+/// Rows are an odd number of words (8-byte elements: of pairs), so a column lies in 32 banks.
 template <class E>
 struct Tile {
-  SharedArray<E, kTile, kTile + 1> element;
+  static constexpr int kPad = sizeof(E) < 4 ? 4 / sizeof(E) : 1;
+  SharedArray<E, kTile, kTile + kPad> element;
 };
 
 /// Source contiguous along the last axis but one: tiles of 32 x 32 through shared memory, so that
@@ -47,11 +49,11 @@ __global__ void copy_transposed(StridedWalk<1> walk, const E* from, E* to) {
   const int x = thread_index() % kTile, y = thread_index() / kTile;
   for (int j = y; j < kTile; j += kTileRows)
     if (row + x < rows && column + j < columns)
-      tile.element[j][x] = read(from + offset[0] + row + x + (column + j) * stride);
+      write(&tile.element[j][x], read(from + offset[0] + row + x + (column + j) * stride));
   sync_block();
   for (int j = y; j < kTile; j += kTileRows)
     if (row + j < rows && column + x < columns)
-      write(to + (matrix + row + j) * columns + column + x, tile.element[x][j]);
+      write(to + (matrix + row + j) * columns + column + x, read(&tile.element[x][j]));
 }
 
 /// dx [outer, width] gets dy [outer, end - begin] at columns begin .. end-1, else 0.

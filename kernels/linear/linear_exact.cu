@@ -30,24 +30,35 @@ struct Staged {
   float v[T];
 };
 
+/// Where this thread's element j of an operand lies in the tile. Along k, a warp takes sectors of
+/// 32 bytes; of f32 those are 4 rows of 8, whose stores then reach all banks.
+template <bool by_k, int T, class E>
+struct Place {
+  int row, at;
+  FORNAX_DEVICE explicit Place(int j) {
+    constexpr int kTile = kSide * T, kAcross = 32 / sizeof(E) < kDepth ? 32 / sizeof(E) : kDepth;
+    const int e = thread_index() + j * kBlock;
+    row = by_k ? e / kAcross % kTile : e % kTile;
+    at = by_k ? e / (kAcross * kTile) * kAcross + e % kAcross : e / kTile;
+  }
+};
+
 /// Elements of the tile at k; 0 outside.
 template <bool by_k, int T, class E>
 FORNAX_DEVICE void fetch(Staged<T>& to, const TileSide<E>& side, std::int64_t k, std::int64_t end) {
   for (int j = 0; j < T; ++j) {
-    const int e = thread_index() + j * kBlock;
-    const std::int64_t row = side.first + (by_k ? e / kDepth : e % (kSide * T));
-    const std::int64_t at = k + (by_k ? e % kDepth : e / (kSide * T));
+    const Place<by_k, T, E> place(j);
+    const std::int64_t row = side.first + place.row, at = k + place.at;
     to.v[j] = 0;
     if (row < side.extent && at < end)
       to.v[j] = read_element(side.x + (by_k ? row * side.ld + at : at * side.ld + row));
   }
 }
-template <bool by_k, int T>
+template <bool by_k, class E, int T>
 FORNAX_DEVICE void put(float* tile, const Staged<T>& from) {
   for (int j = 0; j < T; ++j) {
-    const int e = thread_index() + j * kBlock;
-    const int row = by_k ? e / kDepth : e % (kSide * T), at = by_k ? e % kDepth : e / (kSide * T);
-    write(tile + at * Tiles<T>::kRow + row, from.v[j]);
+    const Place<by_k, T, E> place(j);
+    write(tile + place.at * Tiles<T>::kRow + place.row, from.v[j]);
   }
 }
 
@@ -95,7 +106,7 @@ FORNAX_DEVICE void store_tile(const TileProduct<E>& p, float* words, const float
 
 /// A block owns a tile of c (grid x: columns, y: rows) and a chunk of k (z). 256 threads along x.
 template <class E, bool a_by_k, bool b_by_k, int T>
-__global__ void __launch_bounds__(kBlock, 1) exact_tile(TileProduct<E> p) {
+__global__ void __launch_bounds__(kBlock, 1) linear_exact(TileProduct<E> p) {
   using Layout = Tiles<T>;
   float* words = &shared_memory<Layout>().words[0];
   const std::int64_t m = std::int64_t{blockIdx.y} * Layout::kTile;
@@ -110,8 +121,8 @@ __global__ void __launch_bounds__(kBlock, 1) exact_tile(TileProduct<E> p) {
   int stage = 0;
   for (std::int64_t k = begin; k < end; k += kDepth, stage ^= 1) {
     float* at = words + stage * 2 * Layout::kOperand;
-    put<a_by_k>(at, a);
-    put<b_by_k>(at + Layout::kOperand, b);
+    put<a_by_k, E>(at, a);
+    put<b_by_k, E>(at + Layout::kOperand, b);
     sync_block();
     if (k + kDepth < end) {
       fetch<a_by_k>(a, side_a, k + kDepth, end);
@@ -139,9 +150,9 @@ void launch_tiles(const Queue& queue, TileLayout layout, const TileProduct<E>& p
   config.block = {kBlock, 1, 1};
   config.shared_bytes = sizeof(Tiles<T>);
   config.name = T == 8 ? "linear_exact_128x128" : "linear_exact_64x64";
-  if (layout == TileLayout::forward) return launch(queue, exact_tile<E, true, true, T>, config, p);
-  if (layout == TileLayout::dgrad) return launch(queue, exact_tile<E, true, false, T>, config, p);
-  launch(queue, exact_tile<E, false, false, T>, config, p);
+  if (layout == TileLayout::forward) return launch(queue, linear_exact<E, true, true, T>, config, p);
+  if (layout == TileLayout::dgrad) return launch(queue, linear_exact<E, true, false, T>, config, p);
+  launch(queue, linear_exact<E, false, false, T>, config, p);
 }
 
 }  // namespace

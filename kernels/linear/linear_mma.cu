@@ -14,7 +14,7 @@ using namespace fornax::device;
 
 // A block of 4 warps makes 128 x 64 outputs, a warp 64 x 32; three stages stay below 48 KiB.
 constexpr int kRows = 128, kColumns = 64, kDepth = 32, kStages = 3, kBlock = 128;
-constexpr int kOutputPitch = kColumns + 4;
+constexpr int kOutputPitch = kColumns + 8;  ///< 4 rows of 4 float2 lie in 32 banks
 
 /// A stage of one operand: [tile, kDepth + 8] when it runs along k, else [kDepth, tile + 8]. The
 /// pad of 16 bytes puts the 8 rows of a matrix into different banks.
@@ -28,7 +28,9 @@ struct Operand {
                                  std::int64_t end) {
     constexpr int kPieces = (by_k ? kDepth : tile) / 8;
     for (int i = thread_index(); i < tile * kDepth / 8; i += kBlock) {
-      const int line = i / kPieces, piece = i % kPieces * 8;
+      // Along k, 8 lanes write to lines l and l + 4, which lie in different banks.
+      const int n = i / kPieces, line = by_k ? n / 8 * 8 + n % 2 * 4 + n % 8 / 2 : n;
+      const int piece = i % kPieces * 8;
       const std::int64_t row = side.first + (by_k ? line : piece), at = k + (by_k ? piece : line);
       const bool inside = row < side.extent && at < end;
       const std::int64_t offset = by_k ? row * side.ld + at : at * side.ld + row;
@@ -122,7 +124,7 @@ FORNAX_DEVICE void store_outputs(const TileProduct<E>& p, float* words, const fl
 
 /// A block owns a tile of c (grid x: columns, y: rows) and a chunk of k (z). 128 threads along x.
 template <class E, bool a_by_k, bool b_by_k>
-__global__ void __launch_bounds__(kBlock, 2) mma_tile(TileProduct<E> p) {
+__global__ void __launch_bounds__(kBlock, 2) linear_mma(TileProduct<E> p) {
   using S = Stages<a_by_k, b_by_k>;
   float* words = &shared_memory<S>().words[0];
   E* ring = reinterpret_cast<E*>(words);
@@ -165,14 +167,14 @@ void mma_product(const Queue& queue, TileLayout layout, const TileProduct<E>& p,
   config.name = "linear_mma_128x64";
   if (layout == TileLayout::forward) {
     config.shared_bytes = sizeof(Stages<true, true>);
-    return launch(queue, mma_tile<E, true, true>, config, p);
+    return launch(queue, linear_mma<E, true, true>, config, p);
   }
   if (layout == TileLayout::dgrad) {
     config.shared_bytes = sizeof(Stages<true, false>);
-    return launch(queue, mma_tile<E, true, false>, config, p);
+    return launch(queue, linear_mma<E, true, false>, config, p);
   }
   config.shared_bytes = sizeof(Stages<false, false>);
-  launch(queue, mma_tile<E, false, false>, config, p);
+  launch(queue, linear_mma<E, false, false>, config, p);
 }
 
 template void mma_product(const Queue&, TileLayout, const TileProduct<bf16>&, std::int64_t);

@@ -104,11 +104,13 @@ __global__ void adamw_elements(UpdateTable t, StepRates step,
   const int tensor = owner_of(t.first_block, t.tensors, block_index());
   SharedRates &shared = shared_memory<SharedRates>();
   if (thread_index() == 0)
-    shared.rates[0] = numeric::adamw_rates<float>(
-        constants, step.learning_rate(t.learning_rate_scale[tensor]),
-        t.weight_decay[tensor], read(&step.step->step), step.gradient_scale());
+    write(&shared.rates[0],
+          numeric::adamw_rates<float>(
+              constants, step.learning_rate(t.learning_rate_scale[tensor]),
+              t.weight_decay[tensor], read(&step.step->step),
+              step.gradient_scale()));
   sync_block();
-  const numeric::AdamWRates<float> rates = shared.rates[0];
+  const numeric::AdamWRates<float> rates = read(&shared.rates[0]);
   float *p = t.p[tensor], *m = t.m[tensor], *v = t.v[tensor];
   const float *g = t.g[tensor];
   for_elements(t, tensor, [&](std::int64_t i) {
@@ -165,14 +167,14 @@ __global__ void global_norm_of_chunks(NormTable t, const float *sums,
     for (std::int32_t k = t.first_chunk[tensor]; k < t.first_chunk[tensor + 1];
          ++k)
       sum = sum + read(sums + k);
-    shared.of_tensor[tensor] = sum;
+    write(&shared.of_tensor[tensor], sum);
   }
   sync_block();
   if (thread_index() != 0)
     return;
   float all = first ? -0.0f : read(total);
   for (int tensor = 0; tensor < t.tensors; ++tensor)
-    all = all + shared.of_tensor[tensor];
+    all = all + read(&shared.of_tensor[tensor]);
   if (norm)
     write(norm, numeric::sqrt(all));
   else

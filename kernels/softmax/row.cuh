@@ -9,15 +9,16 @@ namespace fornax::kernels {
 
 /// x[i .. i + valid) in the first places of a Four; one load when `aligned` and
 /// valid == 4.
-FORNAX_DEVICE device::Four read_up_to_four(const float* x, int valid, bool aligned) {
-  if (aligned && valid == 4) return device::read_four(x);
+FORNAX_DEVICE device::Four read_up_to_four(const float* x, int valid, bool aligned FORNAX_SITE) {
+  if (aligned && valid == 4) return device::read_four(x FORNAX_PASS_SITE);
   device::Four v{};
-  for (int j = 0; j < valid; ++j) v.v[j] = device::read(x + j);
+  for (int j = 0; j < valid; ++j) v.v[j] = device::read(x + j FORNAX_PASS_SITE);
   return v;
 }
-FORNAX_DEVICE void write_up_to_four(float* y, const device::Four& v, int valid, bool aligned) {
-  if (aligned && valid == 4) return device::write_four(y, v);
-  for (int j = 0; j < valid; ++j) device::write(y + j, v.v[j]);
+FORNAX_DEVICE void write_up_to_four(float* y, const device::Four& v, int valid,
+                                    bool aligned FORNAX_SITE) {
+  if (aligned && valid == 4) return device::write_four(y, v FORNAX_PASS_SITE);
+  for (int j = 0; j < valid; ++j) device::write(y + j, v.v[j] FORNAX_PASS_SITE);
 }
 
 /// Calls visit(i, valid) for the fours of [begin, end) that are this lane's:

@@ -73,10 +73,7 @@ __global__ void log_softmax_gradient_warp_per_row(SoftmaxRows t) {
   map_row(t, first, [=](float dy, float y) { return numeric::log_softmax_gradient(dy, y, sum); });
 }
 
-using RowKernel = void (*)(SoftmaxRows);
-
-template <RowKernel kernel>
-void launch_rows(const KernelArgs& args) {
+void launch_rows(const KernelArgs& args, void (*kernel)(SoftmaxRows), const char* name) {
   SoftmaxRows t{};
   t.a = args.in[0].as<float>(), t.out = args.out[0].as<float>();
   t.y = args.in.size() > 1 ? args.in[1].as<float>() : nullptr;
@@ -86,7 +83,21 @@ void launch_rows(const KernelArgs& args) {
   if (t.rows == 0) return;
   Config config;
   config.grid = blocks_for(t.rows * 32, kBlock, INT32_MAX), config.block = {kBlock, 1, 1};
+  config.name = name;
   launch(args.queue, kernel, config, t);
+}
+
+void launch_softmax(const KernelArgs& args) {
+  launch_rows(args, softmax_warp_per_row, "softmax_warp_per_row");
+}
+void launch_log_softmax(const KernelArgs& args) {
+  launch_rows(args, log_softmax_warp_per_row, "log_softmax_warp_per_row");
+}
+void launch_softmax_gradient(const KernelArgs& args) {
+  launch_rows(args, softmax_gradient_warp_per_row, "softmax_gradient_warp_per_row");
+}
+void launch_log_softmax_gradient(const KernelArgs& args) {
+  launch_rows(args, log_softmax_gradient_warp_per_row, "log_softmax_gradient_warp_per_row");
 }
 
 Offer offer(const Signature& signature, const DeviceModel&) {
@@ -94,13 +105,11 @@ Offer offer(const Signature& signature, const DeviceModel&) {
 }
 
 const Kernel kKernels[] = {
-    {"softmax", "softmax_warp_per_row", offer, nullptr, launch_rows<softmax_warp_per_row>},
-    {"log_softmax", "log_softmax_warp_per_row", offer, nullptr,
-     launch_rows<log_softmax_warp_per_row>},
-    {"softmax_gradient", "softmax_gradient_warp_per_row", offer, nullptr,
-     launch_rows<softmax_gradient_warp_per_row>},
+    {"softmax", "softmax_warp_per_row", offer, nullptr, launch_softmax},
+    {"log_softmax", "log_softmax_warp_per_row", offer, nullptr, launch_log_softmax},
+    {"softmax_gradient", "softmax_gradient_warp_per_row", offer, nullptr, launch_softmax_gradient},
     {"log_softmax_gradient", "log_softmax_gradient_warp_per_row", offer, nullptr,
-     launch_rows<log_softmax_gradient_warp_per_row>},
+     launch_log_softmax_gradient},
 };
 
 }  // namespace

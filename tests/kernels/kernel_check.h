@@ -19,10 +19,13 @@ struct KernelCheckResult {
 KernelCheckResult check_cpu_kernels(const NodeData& node, NodeOperands& reference,
                                     const kernels::StepState& step);
 
+enum class Places { apart, and_in_place };
+
 /// CUDA kernels on the simt machine, which also checks them for races and bounds in a sanitizer
 /// build; does nothing where the machine is not built. tolerance 0: the same bits; else relative to
 /// the largest magnitude of an output.
 KernelCheckResult check_cuda_kernels(const NodeData& node, NodeOperands& reference,
-                                     const kernels::StepState& step, double tolerance);
+                                     const kernels::StepState& step, double tolerance,
+                                     Places places = Places::and_in_place);
 
 }  // namespace fornax

@@ -216,6 +216,16 @@ void check_accuracy(const OpCase& op_case) {
   }
 }
 
+void visit_nodes(
+    const OpCase& op_case, DType dtype,
+    const std::function<void(const NodeData&, NodeOperands&, const kernels::StepState&)>& visit) {
+  const Built built = build(op_case, dtype, false);
+  ReferenceRun run = reference_run(built, DType::f32);
+  run.run(all_nodes(built), [&](const NodeData& node, NodeOperands& operands) {
+    visit(node, operands, run.step);
+  });
+}
+
 void check_gradient(const OpCase& op_case) {
   if (!op_case.has_gradient) return;
   const Built built = build(op_case, DType::f32, false);

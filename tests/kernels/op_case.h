@@ -11,6 +11,12 @@
 
 namespace fornax {
 
+struct NodeData;
+struct NodeOperands;
+namespace kernels {
+struct StepState;
+}
+
 /// Where the elements of an operand come from.
 struct Draw {
   enum class Kind { normal, uniform, integers } kind = Kind::normal;
@@ -70,6 +76,12 @@ void check_accuracy(const OpCase& op_case);
 /// Gradients in f64 against central differences.
 void check_gradient(const OpCase& op_case);
 void check_refusals(const OpCase& op_case);
+
+/// Runs the references of a case in `dtype`, forward and backward; `visit` sees every node with bytes
+/// after it ran.
+void visit_nodes(
+    const OpCase& op_case, DType dtype,
+    const std::function<void(const NodeData&, NodeOperands&, const kernels::StepState&)>& visit);
 
 inline std::string op_case_name(const testing::TestParamInfo<OpCase>& info) {
   return info.param.name;

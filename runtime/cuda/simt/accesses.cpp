@@ -1,11 +1,12 @@
-// Counts what warps ask of memory, by source line. A lane's n-th access at a line belongs to the
-// warp's n-th request there: lanes run one after another, so requests are put together when their
-// block ends.
+// Counts what warps ask of memory, by kernel and source line. A lane's n-th access at a line belongs
+// to the warp's n-th request there: lanes run one after another, so requests are put together when
+// their block ends.
 #include <algorithm>
 #include <map>
 #include <tuple>
 
 #include "block.h"
+#include "grid.h"
 #include "machine.h"
 
 namespace fornax::simt {
@@ -13,6 +14,7 @@ namespace fornax::simt {
 namespace {
 
 constexpr unsigned kSectorBytes = 32, kBankBytes = 4, kBanks = 32;
+constexpr std::uint32_t kLargestAccess = 16;  // a larger struct goes word by word
 
 struct LaneAccess {
   std::uintptr_t address;
@@ -21,10 +23,11 @@ struct LaneAccess {
 };
 using Request = std::vector<LaneAccess>;
 
+// Names by their text: one file's name has an address of its own in every object that includes it.
 struct Place {
-  const char* file;
+  std::string_view kernel, file;
   unsigned line;
-  const char* kind;
+  std::string_view kind;
   auto operator<=>(const Place&) const = default;
 };
 struct OpenRequests {
@@ -83,8 +86,9 @@ void count_global(const Request& request, AccessCount& count) {
 AccessCount& count_of(const Place& place) {
   const auto found = counts.find(place);
   if (found != counts.end()) return found->second;
-  const std::string path = place.file;
-  return counts[place] = {path.substr(path.rfind('/') + 1), place.line, place.kind, 0, 0, 0};
+  const std::string_view name = place.file.substr(place.file.rfind('/') + 1);
+  return counts[place] = {std::string(place.kernel), std::string(name), place.line,
+                          std::string(place.kind),   0,                 0,          0};
 }
 
 bool in_shared(const void* address) {
@@ -99,16 +103,20 @@ void count_access(Access access, const void* address, std::size_t bytes, Site si
   const char* kind = in_shared(address) ? (write ? "shared_write" : "shared_read")
                                         : (write ? "global_write" : "global_read");
   const int index = block->current->index;
-  OpenRequests& open = open_requests[{{site.file, site.line, kind}, index / 32}];
-  const std::size_t which = open.next[index % 32]++;
-  if (open.requests.size() <= which) open.requests.resize(which + 1);
-  if (bytes)
-    open.requests[which].push_back(
-        {reinterpret_cast<std::uintptr_t>(address), static_cast<std::uint32_t>(bytes), index % 32});
+  const Place place{block->grid->launch->name, site.file, site.line, kind};
+  OpenRequests& open = open_requests[{place, index / 32}];
+  const auto first = reinterpret_cast<std::uintptr_t>(address);
+  const auto size = static_cast<std::uint32_t>(bytes);
+  const std::uint32_t step = size > kLargestAccess ? kBankBytes : std::max(size, 1u);
+  for (std::uint32_t at = 0; at == 0 || at < size; at += step) {
+    const std::size_t which = open.next[index % 32]++;
+    if (open.requests.size() <= which) open.requests.resize(which + 1);
+    if (size) open.requests[which].push_back({first + at, step, index % 32});
+  }
 }
 
 void count_matrix_rows(const char* const (&rows)[32], int matrices, Site site) {
-  AccessCount& count = count_of({site.file, site.line, "load_matrices"});
+  AccessCount& count = count_of({block->grid->launch->name, site.file, site.line, "load_matrices"});
   ++count.requests;
   for (int q = 0; q < matrices; ++q) {
     Request request;
@@ -122,7 +130,7 @@ void finish_block_counts() {
   if (!counting) return;
   for (const auto& [key, open] : open_requests) {
     AccessCount& count = count_of(key.first);
-    const bool shared = key.first.kind[0] == 's';
+    const bool shared = key.first.kind.starts_with("shared");
     for (const Request& request : open.requests) {
       if (request.empty()) continue;
       ++count.requests;
@@ -145,7 +153,7 @@ std::vector<AccessCount> access_report() {
   std::vector<AccessCount> report;
   for (const auto& [place, count] : counts) report.push_back(count);
   std::sort(report.begin(), report.end(), [](const AccessCount& a, const AccessCount& b) {
-    return std::tie(a.file, a.line, a.kind) < std::tie(b.file, b.line, b.kind);
+    return std::tie(a.kernel, a.file, a.line, a.kind) < std::tie(b.kernel, b.file, b.line, b.kind);
   });
   return report;
 }

@@ -17,11 +17,11 @@ void sync_block(Site site) {
          block->barrier_site.line);
   me.state = State::at_barrier, me.site = site;
   ++block->waiting, ++block->progress;
-  release(&block->barrier_tag);
+  release(&block->tags().barrier);
   release_barrier_if_complete();
   leave();
   me.state = State::ready;
-  acquire(&block->barrier_tag);
+  acquire(&block->tags().barrier);
 }
 
 namespace {
@@ -45,7 +45,7 @@ void sync_named(int which, int threads, bool wait, Site site) {
   Thread& me = *block->current;
   barrier.expected = threads;
   ++barrier.arrived, ++block->progress;
-  release(&barrier.tag);
+  release(&block->tags().named[which]);
   if (wait) me.state = State::at_named, me.named = which, me.site = site;
   if (barrier.arrived == threads) {
     barrier.arrived = 0;
@@ -54,7 +54,7 @@ void sync_named(int which, int threads, bool wait, Site site) {
   if (!wait) return;
   leave();
   me.state = State::ready;
-  acquire(&barrier.tag);
+  acquire(&block->tags().named[which]);
 }
 
 void* shared_memory(std::size_t bytes, bool* first, Site site) {

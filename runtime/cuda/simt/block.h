@@ -81,13 +81,19 @@ struct alignas(64) Warp {
   struct alignas(16) Slot {
     unsigned char bytes[64];
   } slots[32];
-  char tag;  // TSan: sync_warp
 };
 
 struct NamedBarrier {
   int expected, arrived;
-  char tag;
 };
+
+// TSan: what threads of a block release and acquire. They lie behind the shared memory and are as
+// fresh as it is in every block: an edge from one block's barrier to the next one's would hide races
+// between them.
+struct Tags {
+  char barrier, named[kNamedBarriers], warp[kMaxThreads / 32], issue, proxy, store;
+};
+constexpr std::size_t kMappedBytes = (kSharedBytes + sizeof(Tags) + 4095) / 4096 * 4096;
 
 struct Grid;
 
@@ -113,8 +119,9 @@ struct Block {
   void* proxy_tsan = nullptr;
   std::uint64_t progress = 0;  // counts what can end somebody's spinning
   std::uint64_t switches = 0;
-  char launch_tag, block_tag, barrier_tag, done_tag, issue_tag, proxy_tag, store_tag, fence_tag;
+  char launch_tag, block_tag, done_tag, fence_tag;
 
+  Tags& tags() { return *reinterpret_cast<Tags*>(shared + kSharedBytes); }
   Warp& warp_of(const Thread& thread) { return warps[thread.index / 32]; }
 };
 inline constinit thread_local Block* block = nullptr;

@@ -34,8 +34,9 @@ const device::LaunchTable& launch_table();
 /// How many times fibers were switched by this thread.
 std::uint64_t switches();
 
-/// Accesses of one source line, as warps make them.
+/// Accesses of one kernel at one source line, as warps make them.
 struct AccessCount {
+  std::string kernel;  ///< the launch's name
   std::string file;  ///< name without folders
   unsigned line;
   std::string kind;  ///< global_read, global_write, shared_read, shared_write, load_matrices
@@ -46,7 +47,7 @@ struct AccessCount {
 
 /// Starts counting from zero. The named loads and stores, cp.async and ldmatrix are counted.
 void count_accesses();
-/// Stops counting; sorted by file, line and kind. Nothing is counted under TSan.
+/// Stops counting; sorted by kernel, file, line and kind. Nothing is counted under TSan.
 std::vector<AccessCount> access_report();
 
 }  // namespace fornax::simt

@@ -49,10 +49,10 @@ void run_bulk(std::size_t which) {
   void* me = __tsan_get_current_fiber();
   if (!block->proxy_tsan) block->proxy_tsan = __tsan_create_fiber(0);
   __tsan_switch_to_fiber(block->proxy_tsan, 1);
-  acquire(copy.barrier ? &block->issue_tag : &block->proxy_tag);
+  acquire(copy.barrier ? &block->tags().issue : &block->tags().proxy);
   __tsan_read_range(const_cast<char*>(copy.from), copy.bytes);
   __tsan_write_range(copy.to, copy.bytes);
-  release(copy.barrier ? static_cast<void*>(copy.barrier) : &block->store_tag);
+  release(copy.barrier ? static_cast<void*>(copy.barrier) : &block->tags().store);
   __tsan_switch_to_fiber(me, 1);
 #endif
   if (copy.barrier) unpoison(copy.to, copy.bytes);
@@ -105,7 +105,7 @@ void mbarrier_wait(Mbarrier& barrier, int parity, Site site) {
 void bulk_load(void* to, const void* from, std::size_t bytes, Mbarrier& barrier, Site site) {
   check_bulk(to, from, bytes, site);
   check_made(barrier, site);
-  release(&block->issue_tag);
+  release(&block->tags().issue);
   poison(to, bytes);
   block->bulk.push_back({static_cast<char*>(to), static_cast<const char*>(from), bytes, &barrier,
                          block->current->index, 0, site});
@@ -130,9 +130,9 @@ void bulk_store_wait(int pending_groups) {
       run_bulk(i);
     else
       ++i;
-  acquire(&block->store_tag);
+  acquire(&block->tags().store);
 }
 
-void fence_async_proxy() { release(&block->proxy_tag); }
+void fence_async_proxy() { release(&block->tags().proxy); }
 
 }  // namespace fornax::simt

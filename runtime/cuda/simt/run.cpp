@@ -19,7 +19,7 @@ namespace {
 void make_block_state() {
   if (block) return;
   block = new Block;  // kept with its stacks for the thread's later launches
-  void* mapped = mmap(nullptr, kSharedBytes, PROT_READ | PROT_WRITE,
+  void* mapped = mmap(nullptr, kMappedBytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (mapped == MAP_FAILED) throw std::bad_alloc();
   block->shared = static_cast<char*>(mapped);
@@ -71,7 +71,7 @@ void free_block_state() {
   if (!block) return;
   for (const auto& set : block->stacks)
     for (const Stack& stack : set) munmap(stack.low - 4096, kStackBytes + 4096);
-  munmap(block->shared, kSharedBytes);
+  munmap(block->shared, kMappedBytes);
   delete block;
   block = nullptr;
 }

@@ -36,7 +36,7 @@ void start_shared_memory() {
   block->shared_made = block->atomics_seen = false;
 #ifdef SIMT_THREAD
   // A fresh mapping has no history; an edge from block to block would hide races between blocks.
-  mmap(block->shared, kSharedBytes, PROT_READ | PROT_WRITE,
+  mmap(block->shared, kMappedBytes, PROT_READ | PROT_WRITE,
        MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 #endif
   unpoison(block->shared, kSharedBytes);

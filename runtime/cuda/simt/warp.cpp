@@ -137,6 +137,7 @@ void collective(std::uint32_t mask, Operation operation, void* data, int bytes16
   Thread& me = *block->current;
   Warp& warp = block->warp_of(me);
   const int own = me.index % 32;
+  void* tag = &block->tags().warp[me.index / 32];
   if (!(mask >> own & 1)) fail(site, "the calling lane is not in the mask %08x", mask);
   if (warp.arrived == 0)
     warp.mask = mask, warp.operation = operation, warp.site = site;
@@ -147,12 +148,12 @@ void collective(std::uint32_t mask, Operation operation, void* data, int bytes16
   warp.arrived |= 1u << own;
   ++block->progress;
   me.state = State::in_warp, me.site = site;
-  if (operation == Operation::sync_warp) release(&warp.tag);
+  if (operation == Operation::sync_warp) release(tag);
   complete_operation_if_all_arrived(warp);
   leave();
   me.state = State::ready;
   for (int i = 0; i < bytes16; ++i) copy_16(static_cast<char*>(data) + 16 * i, bytes + 16 * i);
-  if (operation == Operation::sync_warp) acquire(&warp.tag);
+  if (operation == Operation::sync_warp) acquire(tag);
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
-// One kernel for each primitive. Thread t writes out[t], out[t + 64], ...
+// The primitives of blocks and warps, one kernel each. Thread t writes out[t], out[t + 64], ...
 #include "kernels/device/atomics.cuh"
-#include "kernels/device/copy_async.cuh"
 #include "kernels/device/matrix.cuh"
 #include "kernels/device/memory.cuh"
 #include "kernels/device/warp.cuh"
@@ -13,6 +12,20 @@ using namespace device;
 
 constexpr int kThreads = 64;
 using Arguments = ConformanceArguments;
+
+/// Eight bytes, and a float.
+__global__ void wide_shuffles(Arguments p) {
+  const int t = thread_index();
+  const u64 value = static_cast<u64>(read(p.in + t)) << 32 | read(p.in + t + 64);
+  const u64 results[] = {shuffle_xor(value, 16), shuffle_down(value, 5), shuffle_up(value, 2),
+                         shuffle(value, 31 - lane_index())};
+  for (int i = 0; i < 4; ++i) {
+    write(p.out + 128 * i + t, static_cast<std::uint32_t>(results[i]));
+    write(p.out + 128 * i + 64 + t, static_cast<std::uint32_t>(results[i] >> 32));
+  }
+  const float number = shuffle_xor(float_of_bits(read(p.in + t)), 1);
+  write(p.out + 512 + t, bits_of_float(number));
+}
 
 __global__ void shuffles(Arguments p) {
   const int t = thread_index();
@@ -39,7 +52,7 @@ struct MatrixShared {
 __global__ void load_matrices(Arguments p) {
   MatrixShared& shared = shared_memory<MatrixShared>();
   const int t = thread_index();
-  for (int i = t; i < 128; i += kThreads) shared.rows[i / 4][i % 4] = read(p.in + i);
+  for (int i = t; i < 128; i += kThreads) write(&shared.rows[i / 4][i % 4], read(p.in + i));
   sync_block();
   if (warp_index() != 0) return;
   std::uint32_t four[4], transposed[4], two[2], two_transposed[2];
@@ -54,55 +67,25 @@ __global__ void load_matrices(Arguments p) {
   }
 }
 
-template <Primitive primitive>
+enum class Format { bf16, f16, tf32 };
+
+/// `steps` products one after another into the same sums.
+template <Format format, int steps>
 __global__ void multiply(Arguments p) {
   if (warp_index() != 0) return;
   const int t = thread_index();
   std::uint32_t a[4], b[2];
   float c[4];
-  for (int i = 0; i < 4; ++i) a[i] = read(p.in + 32 * i + t);
-  for (int i = 0; i < 2; ++i) b[i] = read(p.in + 128 + 32 * i + t);
   for (int i = 0; i < 4; ++i) c[i] = float_of_bits(read(p.in + 192 + 32 * i + t));
-  if constexpr (primitive == Primitive::mma_bf16) mma_m16n8k16_bf16(c, a, b);
-  if constexpr (primitive == Primitive::mma_f16) mma_m16n8k16_f16(c, a, b);
-  if constexpr (primitive == Primitive::mma_tf32) mma_m16n8k8_tf32(c, a, b);
+  for (int step = 0; step < steps; ++step) {
+    const std::uint32_t* in = p.in + (step == 0 ? 0 : 128 + 192 * step);
+    for (int i = 0; i < 4; ++i) a[i] = read(in + 32 * i + t);
+    for (int i = 0; i < 2; ++i) b[i] = read(in + 128 + 32 * i + t);
+    if constexpr (format == Format::bf16) mma_m16n8k16_bf16(c, a, b);
+    if constexpr (format == Format::f16) mma_m16n8k16_f16(c, a, b);
+    if constexpr (format == Format::tf32) mma_m16n8k8_tf32(c, a, b);
+  }
   for (int i = 0; i < 4; ++i) write(p.out + 32 * i + t, bits_of_float(c[i]));
-}
-
-struct CopyShared {
-  SharedArray<std::uint32_t, kThreads, 4> words;
-};
-__global__ void copies(Arguments p) {
-  CopyShared& shared = shared_memory<CopyShared>();
-  const int t = thread_index();
-  copy_async<16>(&shared.words[t][0], p.in + 4 * t, t % 5 * 4);
-  copy_async_commit();
-  copy_async_wait<0>();
-  sync_block();
-  for (int i = 0; i < 4; ++i) write(p.out + 4 * t + i, shared.words[kThreads - 1 - t][i]);
-  sync_block();
-  copy_async<8>(&shared.words[t][0], p.in + 2 * t);
-  copy_async_commit();
-  copy_async<4>(&shared.words[t][2], p.in + t, t % 2 * 4);
-  copy_async_commit();
-  copy_async_wait<1>();
-  write(p.out + 256 + t, shared.words[t][0] ^ shared.words[t][1]);
-  copy_async_wait<0>();
-  write(p.out + 320 + t, shared.words[t][2]);
-}
-
-__global__ void atomics(Arguments p) {
-  const int t = thread_index();
-  const std::uint32_t value = read(p.in + t);
-  atomic_add(p.out, value & 255u);
-  atomic_max(p.out + 1, value);
-  atomic_min(reinterpret_cast<int*>(p.out + 2), static_cast<int>(value >> 8) - 100);
-  atomic_add(reinterpret_cast<u64*>(p.out + 4), static_cast<u64>(value) << 8);
-  unsigned seen = load_acquire(p.out + 6);
-  for (unsigned old = seen; (old = atomic_compare_swap(p.out + 6, seen, seen + 3)) != seen;)
-    seen = old;
-  sync_block();
-  if (t == 0) store_release(p.out + 7, atomic_exchange(p.out + 8, 5u) + 9u);
 }
 
 __global__ void conversions(Arguments p) {
@@ -123,30 +106,52 @@ __global__ void named_barriers(Arguments p) {
   NamedShared& shared = shared_memory<NamedShared>();
   const int t = thread_index();
   if (warp_index() == 1) {
-    shared.words[t] = read(p.in + t);
+    write(&shared.words[t], read(p.in + t));
     arrive_named(3, kThreads);
     return;
   }
   sync_named(3, kThreads);
-  write(p.out + t, shared.words[63 - t]);
+  write(p.out + t, read(&shared.words[63 - t]));
+}
+
+struct WarpShared {
+  SharedArray<std::uint32_t, kThreads> all, half;
+};
+/// All of a warp, then half of it, passes words on through shared memory.
+__global__ void warp_barriers(Arguments p) {
+  WarpShared& shared = shared_memory<WarpShared>();
+  const int t = thread_index();
+  write(&shared.all[t], read(p.in + t));
+  sync_warp();
+  write(p.out + t + 64, read(&shared.all[t ^ 31]));
+  if (lane_index() >= 16) return;
+  write(&shared.half[t], read(p.in + t));
+  sync_warp(0xffffu);
+  write(p.out + t, read(&shared.half[t ^ 15]));
 }
 
 }  // namespace
 
-void run(Primitive primitive, const Queue& queue, const ConformanceArguments& arguments) {
-  using Kernel = void (*)(Arguments);
-  constexpr Kernel kernels[] = {shuffles,
-                                votes,
-                                load_matrices,
-                                multiply<Primitive::mma_bf16>,
-                                multiply<Primitive::mma_f16>,
-                                multiply<Primitive::mma_tf32>,
-                                copies,
-                                atomics,
-                                conversions,
-                                named_barriers};
-  const Config config{{1}, {kThreads}, sizeof(CopyShared)};
-  launch(queue, kernels[static_cast<int>(primitive)], config, arguments);
+std::span<const Primitive> warp_primitives() {
+  static constexpr Primitive all[] = {{"shuffles", shuffles},
+                                      {"wide_shuffles", wide_shuffles},
+                                      {"votes", votes},
+                                      {"load_matrices", load_matrices},
+                                      {"mma_bf16", multiply<Format::bf16, 1>},
+                                      {"mma_f16", multiply<Format::f16, 1>},
+                                      {"mma_tf32", multiply<Format::tf32, 1>},
+                                      {"mma_bf16_rounding", multiply<Format::bf16, 4>, true},
+                                      {"mma_f16_rounding", multiply<Format::f16, 4>, true},
+                                      {"mma_tf32_rounding", multiply<Format::tf32, 4>, true},
+                                      {"conversions", conversions},
+                                      {"named_barrier", named_barriers},
+                                      {"warp_barriers", warp_barriers}};
+  return all;
+}
+
+void run(const Primitive& primitive, const Queue& queue, const ConformanceArguments& arguments) {
+  const Config config{{1}, {kThreads}, 4096, {}, primitive.name};
+  launch(queue, primitive.kernel, config, arguments);
 }
 
 }  // namespace fornax::simt_test

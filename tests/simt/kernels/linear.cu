@@ -1,6 +1,7 @@
-// y = x w^T + bias. One block makes a 64x64 tile of y: 4 warps of 32x32, a ring of 3 stages of
+// y = x w^T + bias. One block makes a 64x64 tile of y: 2 warps of 32x64, a ring of 3 stages of
 // 64x32 of x and of w filled by cp.async, ldmatrix, mma m16n8k16.
-// Launch: grid (ceil n/64, ceil m/64), 128 threads.
+// Launch: grid (ceil n/64, ceil m/64), 64 threads, so that TSan has a place for every thread of two
+// blocks (docs/simt.md).
 #include "kernels/device/copy_async.cuh"
 #include "kernels/device/matrix.cuh"
 #include "kernels/device/memory.cuh"
@@ -12,7 +13,7 @@ namespace {
 
 using namespace device;
 
-constexpr int kTile = 64, kDepth = 32, kStages = 3, kThreads = 128;
+constexpr int kTile = 64, kDepth = 32, kStages = 3, kThreads = 64;
 constexpr int kPitch = kDepth + 8;  // 80 bytes: the 8 rows of a matrix lie in 8 different banks
 
 struct Shared {
@@ -39,39 +40,39 @@ FORNAX_DEVICE void load_stage(Stage& stage, const Source& from, int column0) {
   }
 }
 
-FORNAX_DEVICE void multiply_stage(float (&sum)[2][4][4], Stage& x, Stage& w, int warp, int lane) {
-  const int row0 = warp % 2 * 32, column0 = warp / 2 * 32;
+FORNAX_DEVICE void multiply_stage(float (&sum)[2][8][4], Stage& x, Stage& w, int warp, int lane) {
+  const int row0 = warp * 32;
 #pragma unroll
   for (int k = 0; k < kDepth; k += 16) {
-    std::uint32_t a[2][4], b[2][4];  // b[j]: columns 16 j .. + 7 in [0], [1], + 8 .. 15 in [2], [3]
+    std::uint32_t a[2][4], b[4][4];  // b[j]: columns 16 j .. + 7 in [0], [1], + 8 .. 15 in [2], [3]
 #pragma unroll
     for (int i = 0; i < 2; ++i)
       load_matrices_x4(a[i], &x[row0 + i * 16 + lane % 16][k + lane / 16 * 8]);
 #pragma unroll
-    for (int j = 0; j < 2; ++j)
-      load_matrices_x4(b[j], &w[column0 + j * 16 + lane % 8 + lane / 16 * 8][k + lane / 8 % 2 * 8]);
+    for (int j = 0; j < 4; ++j)
+      load_matrices_x4(b[j], &w[j * 16 + lane % 8 + lane / 16 * 8][k + lane / 8 % 2 * 8]);
 #pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      const std::uint32_t(&pair)[4] = b[i % 4 / 2];
-      mma_m16n8k16_bf16(sum[i / 4][i % 4], a[i / 4], {pair[i % 2 * 2], pair[i % 2 * 2 + 1]});
+    for (int i = 0; i < 16; ++i) {
+      const std::uint32_t(&pair)[4] = b[i % 8 / 2];
+      mma_m16n8k16_bf16(sum[i / 8][i % 8], a[i / 8], {pair[i % 2 * 2], pair[i % 2 * 2 + 1]});
     }
   }
 }
 
 // Lane holds rows lane / 4 and + 8, columns 2 (lane % 4) and + 1 of each 16x8 part.
 template <LinearFault fault>
-FORNAX_DEVICE void store_tile(const float (&sum)[2][4][4], const LinearArguments& p, int row0,
+FORNAX_DEVICE void store_tile(const float (&sum)[2][8][4], const LinearArguments& p, int row0,
                               int column0) {
 #pragma unroll
-  for (int i = 0; i < 32; ++i) {
+  for (int i = 0; i < 64; ++i) {
     const int r = i % 4;
-    const int row = row0 + i / 16 * 16 + lane_index() / 4 + r / 2 * 8;
-    const int column = column0 + i / 4 % 4 * 8 + lane_index() % 4 * 2 + r % 2;
+    const int row = row0 + i / 32 * 16 + lane_index() / 4 + r / 2 * 8;
+    const int column = column0 + i / 4 % 8 * 8 + lane_index() % 4 * 2 + r % 2;
     const bool outside = row >= p.m || column >= p.n;
     if (outside && fault != LinearFault::unguarded_store) continue;
     const float bias = column < p.n ? read(p.bias + column) : 0.0f;
     write(p.y + static_cast<std::int64_t>(row) * p.n + column,
-          to_bf16(sum[i / 16][i / 4 % 4][r] + bias));
+          to_bf16(sum[i / 32][i / 4 % 8][r] + bias));
   }
 }
 
@@ -91,7 +92,7 @@ __global__ void __launch_bounds__(kThreads) linear_kernel(LinearArguments p) {
   };
   for (int step = 0; step < kStages - 1; ++step) load(step);
 
-  float sum[2][4][4] = {};
+  float sum[2][8][4] = {};
   for (int step = 0; step < steps; ++step) {
     if constexpr (fault == LinearFault::late_wait)
       copy_async_wait<kStages - 1>();
@@ -104,7 +105,7 @@ __global__ void __launch_bounds__(kThreads) linear_kernel(LinearArguments p) {
     if constexpr (fault == LinearFault::divergent_barrier)
       if (warp == 0) sync_block();
   }
-  store_tile<fault>(sum, p, tile_row + warp % 2 * 32, tile_column + warp / 2 * 32);
+  store_tile<fault>(sum, p, tile_row + warp * 32, tile_column);
   if constexpr (fault == LinearFault::blocks_share_element)
     if (threadIdx.x == 0) p.y[0] = p.y[1];
 }

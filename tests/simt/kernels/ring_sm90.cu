@@ -45,11 +45,13 @@ template <RingFault fault>
 __global__ void __launch_bounds__(kWidth + 32) sum_tiles_kernel(RingArguments p) {
   Shared& shared = shared_memory<Shared>();
   const int thread = thread_index();
-  if (thread == 0)
+  if (thread == 0) {
     for (int i = 0; i < kStages; ++i) {
       mbarrier_init(shared.full[i], 1);
       mbarrier_init(shared.empty[i], fault == RingFault::wrong_count ? kWidth - 1 : kWidth);
     }
+    fence_async_proxy();
+  }
   sync_block();
   if (thread == 0) fill_ring<fault>(shared, p);
   if (thread >= 32) use_ring<fault>(shared, p, thread - 32);
