@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "runtime/graph/graph_data.h"
+#include "runtime/passes/passes.h"
 
 namespace fornax {
 
@@ -21,6 +21,18 @@ class Backward {
   Backward(GraphData& graph, int node_count)
       : graph_(graph), node_count_(node_count), contributions_(graph.values.size()) {}
 
+  /// Gradients of the wanted values; absent where nothing arrived.
+  std::vector<Value> run(std::span<const Value> out, std::span<const Value> d_out,
+                         std::span<const Value> wanted) {
+    mark(wanted);
+    for (std::size_t i = 0; i < out.size(); ++i) contribute(out[i].id(), kAbsent, d_out[i]);
+    for (int n = node_count_ - 1; n >= 0; --n) visit(n);
+    std::vector<Value> gradients;
+    for (const Value& value : wanted) gradients.push_back(total(value.id()));
+    return gradients;
+  }
+
+ private:
   /// Which of the first nodes lie between the wanted values and the loss.
   void mark(std::span<const Value> wanted) {
     needed_.assign(graph_.values.size(), 0);
@@ -91,7 +103,6 @@ class Backward {
       if (needed[i] && d_in[i]) contribute(in[i], n, d_in[i]);
   }
 
- private:
   static int in_or_out(const std::vector<int>& in, const std::vector<int>& out) {
     for (const int id : in)
       if (id != kAbsent) return id;
@@ -106,6 +117,12 @@ class Backward {
 
 }  // namespace
 
+std::vector<Value> vector_jacobian(Graph graph, std::span<const Value> out,
+                                   std::span<const Value> d_out, std::span<const Value> wanted) {
+  GraphData& data = graph.data();
+  return Backward(data, static_cast<int>(data.nodes.size())).run(out, d_out, wanted);
+}
+
 Gradients gradients(Value loss, std::span<const Value> with_respect_to) {
   kernels::require(loss && loss.shape().elements() == 1 && is_floating(loss.dtype()),
                    ErrorCode::shape,
@@ -118,14 +135,13 @@ Gradients gradients(Value loss, std::span<const Value> with_respect_to) {
                      "gradients: with respect to a value of another graph");
   const int node_count = static_cast<int>(data.nodes.size());
   Backward backward(data, node_count);
-  backward.mark(with_respect_to);
-  backward.contribute(loss.id(), kAbsent, graph.constant(1, loss.shape(), loss.dtype()));
-  for (int n = node_count - 1; n >= 0; --n) backward.visit(n);
+  const Value one = graph.constant(1, loss.shape(), loss.dtype());
+  const std::vector<Value> found = backward.run({&loss, 1}, {&one, 1}, with_respect_to);
   Gradients result;
-  for (const Value& value : with_respect_to) {
-    Value gradient = backward.total(value.id());
-    if (!gradient) gradient = graph.constant(0, value.shape(), value.dtype());
-    result.items.push_back({value, gradient});
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const Value& value = with_respect_to[i];
+    result.items.push_back(
+        {value, found[i] ? found[i] : graph.constant(0, value.shape(), value.dtype())});
   }
   return result;
 }

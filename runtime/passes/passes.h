@@ -1,5 +1,6 @@
 // Passes over a graph alone: which nodes are needed, which merge, and in which order they may run.
 #pragma once
+#include <span>
 #include <vector>
 
 #include "runtime/graph/graph_data.h"
@@ -16,6 +17,12 @@ void dead_nodes(GraphData& graph, const std::vector<int>& outputs);
 /// made. Nodes are left in an order in which they may run. `outputs` count as uses.
 /// Throws Error{internal} when a merged op infers other types than its values have.
 void fuse(GraphData& graph, const std::vector<int>& outputs);
+
+/// Adds the backward pass that begins with the gradients `d_out` of the values `out` and gives the
+/// gradients of `wanted`; absent where `out` does not depend on a value. gradients() is this with
+/// one scalar and the gradient 1. Throws as gradients() does.
+std::vector<Value> vector_jacobian(Graph graph, std::span<const Value> out,
+                                   std::span<const Value> d_out, std::span<const Value> wanted);
 
 /// What must run before what.
 struct Dependencies {
