@@ -1,28 +1,43 @@
-# The cases of tests/bench/run: the words that both servers understand, the least work that a step
-# can be, and the ratio to a peer that fornax is held to.
+# The cases of tests/bench/run: the words that both sides understand, the least work that a step can
+# be, and what fornax is held to.
 from dataclasses import dataclass, field
 
 ELEMENT_BYTES = 4
+TORCH, COMPILE, ONEDNN = 'torch', 'torch.compile', 'onednn'
+MOST_MEMORY = 0.6         # of PyTorch's peak, for a training step
+LEAST_COPY_SHARE = 0.85   # of the floor by bytes, for ops that move bytes
+MOST_START_SECONDS = 0.1  # from the start of the process to the numbers of its first step
 
 
 @dataclass
 class Case:
     name: str
-    kind: str      # network, op, build, compile: steps_bench.cpp; start: process to first step
+    group: str     # steps, ops, layers, growth, graphs, placement, start: a table each
+    kind: str      # what the server loads (server.h); start: whole processes
     words: dict
+    peers: tuple = (TORCH,)
     targets: dict = field(default_factory=dict)  # peer -> least ratio peer / ours
-    quick: bool = True                           # part of --quick
-    peers: bool = True                           # false: nothing to compare with
+    most_memory: float = 0.0     # of the memory of torch
+    least_share: float = 0.0     # of the floor
+    most_seconds: float = 0.0
+    axis: tuple = ()             # growth: what grows, and how far
+    seconds: float = 8.0         # to spend on repeats, of ours and peers together
+    quick: bool = True           # part of --quick
+    fresh: bool = True           # processes of its own, whose memory is compared
 
     def server_kind(self):
         return 'network' if self.kind == 'start' else self.kind
 
-    def work(self):
+    def work(self, plan):
         """(FLOPs, bytes) that no implementation of one step can do without."""
+        if self.group == 'growth':
+            return 0.0, 0.0
         if self.kind == 'network':
             return network_work(self.words)
+        if self.kind == 'layer':
+            return layer_work(self.words)
         if self.kind == 'op':
-            return 0.0, op_bytes(self.words)
+            return plan['flops'], float(plan['moved_bytes'])  # the sum of its ops' own costs
         return 0.0, 0.0
 
 
@@ -40,45 +55,113 @@ def network_work(words):
     return flops, float(ELEMENT_BYTES * elements)
 
 
-def op_bytes(words):
-    """Operands and results once each: x + y -> z; x -> y; x -> sums; AdamW p g m v -> p m v."""
-    tensors = {'add': 3, 'gelu': 2, 'softmax': 2, 'column_sum': 1, 'adamw': 7}[words['op']]
-    return float(ELEMENT_BYTES * tensors * int(words['rows']) * int(words['columns']))
+def layer_work(words):
+    """One product; its operands and its result once, and of dgrad the saved value."""
+    rows, inputs, outputs = (int(words[key]) for key in ('rows', 'inputs', 'outputs'))
+    saved = rows * inputs if words['part'] == 'dgrad' else 0
+    elements = rows * inputs + outputs * inputs + rows * outputs + saved
+    return 2.0 * rows * inputs * outputs, float(ELEMENT_BYTES * elements)
 
 
 def network(widths, batch, **words):
     return {'widths': ','.join(map(str, widths)), 'batch': str(batch), **words}
 
 
-def op(name, rows, columns):
-    return Case(f'{name} {rows} x {columns}', 'op',
-                {'op': name, 'rows': str(rows), 'columns': str(columns)})
-
-
 MLP = network([784, 512, 512, 10], 64, activation='relu', loss='cross_entropy', optimizer='adamw')
+BOTH = (TORCH, COMPILE)
 
 
-def all_cases():
-    cases = [
-        Case('three_layer 3-5-3', 'network',
-             network([3, 5, 3], 1, activation='sigmoid', last_activation='1', loss='half_squares',
-                     optimizer='sgd', rate='0.1'), {'torch': 30.0}),
-        Case('mlp 784-512-512-10', 'network', MLP, {'torch': 1.5, 'torch.compile': 1.2}),
-        Case('mlp gelu, sgd', 'network', {**MLP, 'activation': 'gelu', 'optimizer': 'sgd'},
-             {'torch': 1.5, 'torch.compile': 1.2}),
-        Case('wide mlp 4096', 'network',
-             network([4096] * 4, 256, activation='relu', loss='mean_squared_error',
-                     optimizer='sgd'), {'torch': 1.1}, quick=False),
-    ]
+def step(name, words, targets, **more):
+    return Case(name, 'steps', 'network', words, BOTH, targets, most_memory=MOST_MEMORY, **more)
+
+
+def steps():
+    yield step('three_layer 3-5-3',
+               network([3, 5, 3], 1, activation='sigmoid', last_activation='1',
+                       loss='half_squares', optimizer='sgd', rate='0.1'), {TORCH: 30.0})
+    yield step('mlp 784-512-512-10', MLP, {TORCH: 1.5, COMPILE: 1.2}, least_share=0.6)
+    yield step('mlp gelu, sgd', {**MLP, 'activation': 'gelu', 'optimizer': 'sgd'},
+               {TORCH: 1.5, COMPILE: 1.2}, least_share=0.6)
+    yield step('wide mlp 4096', network([4096] * 4, 256, activation='relu',
+                                        loss='mean_squared_error', optimizer='sgd'),
+               {TORCH: 1.1}, least_share=0.8, quick=False, seconds=14.0)
     for width in (32, 64, 128):
-        cases.append(Case(f'narrow mlp {width}', 'network',
-                          network([width] * 4 + [10], 65536, activation='relu',
-                                  loss='cross_entropy', optimizer='adamw'), {'torch': 2.0}))
-    cases += [op(name, 16384, 1024) for name in ('add', 'gelu', 'softmax', 'column_sum', 'adamw')]
-    for layers in (10, 100, 1000):
-        words = network([8] * (layers + 1), 4, activation='relu', optimizer='adamw')
+        yield step(f'narrow mlp {width}',
+                   network([width] * 4 + [10], 65536, activation='relu', loss='cross_entropy',
+                           optimizer='adamw'), {TORCH: 2.0}, quick=width == 32)
+
+
+QUICK_OPS = ('add', 'gelu', 'softmax', 'dropout', 'adamw', 'cast_f32_bf16', 'batch_norm', 'sum')
+NOT_STREAMING = ('linear', 'embedding', 'correct_count')  # not held to the copy bandwidth
+
+
+def ops(listed):
+    """`listed`: (name of a benchmark of op_bench, whether it has a gradient)."""
+    for name, differentiable in listed:
+        for part in ('forward', 'backward')[:1 + differentiable]:
+            share = LEAST_COPY_SHARE * (part == 'forward' and name not in NOT_STREAMING)
+            yield Case(f'{name} {part}', 'ops', 'op', {'name': name, 'part': part}, (TORCH,),
+                       least_share=share, seconds=1.0, quick=name in QUICK_OPS, fresh=False)
+
+
+# name: rows, inputs, outputs
+LAYERS = {
+    'gpt2 qkv': (1024, 768, 2304), 'gpt2 projection': (1024, 768, 768),
+    'gpt2 up': (1024, 768, 3072), 'gpt2 down': (1024, 3072, 768), 'gpt2 head': (256, 768, 50257),
+    'mlp first': (64, 784, 512), 'mlp middle': (64, 512, 512), 'mlp last': (64, 512, 10),
+    'narrow': (65536, 64, 64), 'narrow to 10': (65536, 32, 10),
+    'ragged': (257, 331, 1003), 'ragged small': (31, 17, 45),
+    'batch of one': (1, 768, 3072), 'batch of four': (4, 768, 3072)}
+
+
+def layers():
+    for name, (rows, inputs, outputs) in LAYERS.items():
+        for part in ('forward', 'dgrad', 'wgrad'):
+            yield Case(f'{name} {rows} x {inputs} x {outputs} {part}', 'layers', 'layer',
+                       {'rows': str(rows), 'inputs': str(inputs), 'outputs': str(outputs),
+                        'part': part, 'activation': 'gelu'}, (TORCH, ONEDNN),
+                       seconds=1.0, quick=name in ('mlp middle', 'ragged', 'batch of one'),
+                       fresh=False)
+
+
+def growth(threads):
+    def point(axis, at, widths, batch, **words):
+        given = network(widths, batch, activation='gelu', loss='cross_entropy', optimizer='adamw',
+                        **words)
+        return Case(f'growth: {axis} {at}', 'growth', 'network', given, (TORCH,), axis=(axis, at),
+                    seconds=1.0, quick=at in (2, 64), fresh=False)
+
+    for batch in (1, 4, 16, 64, 256, 1024, 4096):
+        yield point('batch', batch, [256] * 3 + [10], batch)
+    for width in (16, 64, 256, 1024):
+        yield point('width', width, [width] * 3 + [10], 64)
+    for depth in (1, 2, 4, 8, 16, 32):
+        yield point('depth', depth, [128] * depth + [10], 64)
+    used = 1
+    while used <= threads:
+        yield point('threads', used, [512] * 4 + [10], 512, threads=str(used))
+        used = threads if used < threads < 2 * used else 2 * used
+
+
+def graphs():
+    for layers_ in (10, 100, 1000):
+        words = network([8] * (layers_ + 1), 4, activation='relu', optimizer='adamw')
         for kind in ('build', 'compile'):
-            cases.append(Case(f'{kind} {layers} layers', kind, words, quick=layers < 1000,
-                              peers=False))
-    cases.append(Case('start to first mlp step', 'start', {**MLP, 'checked': '1'}))
-    return cases
+            yield Case(f'{kind} {layers_} layers', 'graphs', kind, words, (), seconds=4.0,
+                       quick=layers_ < 1000)
+
+
+TRACES = ('gpt2', 'gpt2_late_wgrad', 'gpt2_stored_scores', 'gpt_1.3b_recompute',
+          'gpt_1.3b_update_at_end', 'gpt_6.7b_recompute', 'unet')
+
+
+def placements():
+    for trace in TRACES:
+        yield Case(f'place {trace}', 'placement', 'placement', {'trace': trace}, (), seconds=1.5,
+                   quick=trace in ('gpt2', 'unet'), fresh=False)
+
+
+def all_cases(listed_ops, threads):
+    return [*steps(), *ops(listed_ops), *layers(), *growth(threads), *graphs(), *placements(),
+            Case('start to first mlp step', 'start', 'start', {**MLP, 'checked': '1'}, (TORCH,),
+                 most_seconds=MOST_START_SECONDS)]

@@ -1,4 +1,5 @@
 # What is said about a run of the benchmarks besides its times, and the lines of its table.
+import json
 import os
 import shutil
 import subprocess
@@ -36,18 +37,35 @@ def describe(root, build):
             'commit_is_clean': not changed}
 
 
+def fma_rates(ceilings):
+    """The arithmetic ceilings as text, of a CPU by threads."""
+    rates = [f'{rate:.1f} GFLOP/s on '
+             + ('the device' if n == 'device' else f'{n} thread{"s" * (n != "1")}')
+             for n, rate in ceilings['fma_gflops'].items()]
+    if ceilings.get('bf16_gemm_gflops'):
+        rates.append(f'bf16 products {ceilings["bf16_gemm_gflops"]:.0f} GFLOP/s')
+    return ', '.join(rates)
+
+
 def heading(report, versions):
     ceilings = report['ceilings']
-    fma = ', '.join(f'{rate:.1f} on {threads}' for threads, rate in ceilings['fma_gflops'].items())
+    fma = fma_rates(ceilings)
     copies = ceilings['traffic_gbytes'].values()
     lines = [f'{report["date"]}, commit {report["commit"]}, {report["compiler"]}',
              f'{report["cpu"]}, {report["threads"]} threads, isa {ceilings["isa"]}, '
              f'load {report["load_before"][0]:.2f}',
-             f'ceilings: fma {fma} threads (GFLOP/s)']
+             f'ceilings: fma {fma}']
     if copies:
         lines[-1] += f', memory {min(copies):.1f} to {max(copies):.1f} GB/s'
     lines += [f'peer {peer} {version}' for peer, version in versions.items()]
     return '\n'.join(lines)
+
+
+def write(report, path):
+    """One line a result, so that a change of one case is a change of one line."""
+    rows = [json.dumps(result) for result in report['results']]
+    rest = json.dumps({key: value for key, value in report.items() if key != 'results'}, indent=1)
+    path.write_text(rest.rstrip('}\n') + ',\n "results": [\n  ' + ',\n  '.join(rows) + '\n ]\n}\n')
 
 
 def duration(seconds):
@@ -67,25 +85,55 @@ def meets(its):
     return min(its['ratio'], its['best_ratio']) >= its['target']
 
 
+def targets(result):
+    """(what is held to a target, as text; whether it is met) of a case."""
+    for peer, its in result['peers'].items():
+        if its['target']:
+            yield f'{its["ratio"]:.2f} times {peer}, target {its["target"]:g}', meets(its)
+    limits = result.get('limits', {})
+    share = limits.get('least_share')
+    if share and result.get('floor_seconds') and (
+            result['floor_by'] == 'bytes' or result['group'] != 'ops'):
+        best = result['floor_seconds'] / min(result['samples'])
+        yield (f'{100 * result["floor_share"]:.0f} % of the floor by {result["floor_by"]} (best '
+               f'{100 * best:.0f} %), target {100 * share:.0f} %', result['floor_share'] >= share)
+    torch = result['peers'].get('torch', {})
+    if limits.get('most_memory') and torch.get('peak_bytes', 0) > 0 and 'peak_bytes' in result:
+        ratio = result['peak_bytes'] / torch['peak_bytes']
+        yield (f'{ratio:.2f} of the memory of torch, target {limits["most_memory"]:g}',
+               ratio <= limits['most_memory'])
+    if limits.get('most_seconds'):
+        yield (f'{duration(result["seconds"])}, target {duration(limits["most_seconds"])}',
+               result['seconds'] <= limits['most_seconds'])
+
+
+def verdicts(results):
+    """All targets that were missed, and how many were met."""
+    held = [(result['case'], *target) for result in results for target in targets(result)]
+    lines = [f'target missed: {case}: {text}' for case, text, met in held if not met]
+    return '\n'.join(lines + [f'{len(held) - len(lines)} of {len(held)} targets met'])
+
+
 def table_heading():
-    return (f'{"case":<26} {"ours":>12} {"spread":>7} {"floor":>12} {"% floor":>8} {"MiB":>8} | '
+    return (f'{"case":<40} {"ours":>12} {"spread":>7} {"floor":>12} {"% floor":>8} {"MiB":>8} | '
             f'{"peer":<14} {"its time":>12} {"spread":>7} {"ratio":>7} {"best":>7} {"MiB":>8}')
 
 
 def table_rows(result):
     floor = result.get('floor_seconds')
-    start = (f'{result["case"]:<26} {duration(result["seconds"]):>12} '
+    start = (f'{result["case"]:<40} {duration(result["seconds"]):>12} '
              f'{100 * result["spread"]:>5.1f} % {duration(floor) if floor else "-":>12} ')
     start += f'{100 * result["floor_share"]:>6.1f} %' if floor else f'{"-":>8}'
     start += f' {mebibytes(result["peak_bytes"]) if "peak_bytes" in result else "-":>8} | '
     blank = ' ' * (len(start) - 2) + '| '
     rows = []
     for peer, its in result['peers'].items():
-        target = its['target']
-        verdict = '' if not target else f'  target {target:g}' + (
-            '' if meets(its) else ' MISSED')
         memory = mebibytes(its['peak_bytes']) if 'peak_bytes' in its else '-'
         rows.append(f'{peer:<14} {duration(its["seconds"]):>12} {100 * its["spread"]:>5.1f} % '
-                    f'{its["ratio"]:>7.2f} {its["best_ratio"]:>7.2f} {memory:>8}{verdict}')
+                    f'{its["ratio"]:>7.2f} {its["best_ratio"]:>7.2f} {memory:>8}')
     rows += [f'{peer}: {reason}' for peer, reason in result.get('failures', {}).items()]
+    if result['group'] == 'placement':
+        share = result['plan']['arena_bytes'] / result['plan']['lower_bound_bytes']
+        rows.append(f'arena over lower bound {share:.4f} of {result["plan"]["nodes"]} buffers')
+    rows += [text if met else f'MISSED: {text}' for text, met in targets(result)]
     return [(blank if i else start) + row for i, row in enumerate(rows or [''])]

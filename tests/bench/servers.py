@@ -5,7 +5,6 @@ import statistics
 import subprocess
 import time
 
-LONGEST_SECONDS = 12     # of one case
 SETTLE_SECONDS = 0.02    # a pool that spins after its last step must not disturb the next server
 
 
@@ -24,29 +23,48 @@ def environment(threads):
     return values
 
 
-class Server:
-    """One process that answers "N" with the seconds of N steps."""
+# Memory that was freed stays with the process, so that no step pays for fresh pages.
+KEPT_PAGES = {'MALLOC_MMAP_MAX_': '0', 'MALLOC_TRIM_THRESHOLD_': str(1 << 40)}
 
-    def __init__(self, command, threads):
-        begin = time.perf_counter()
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True,
-                                        env=environment(threads))
-        self.ready = json.loads(self._line())
-        self.ready_seconds = time.perf_counter() - begin
-        self.steps = 1
-        self.samples = []
+
+class Server:
+    """One process that loads cases and answers "N" with the seconds of N steps (server.h)."""
+
+    def __init__(self, command, threads, more_environment=None):
+        self.begin = time.perf_counter()
+        self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        env={**environment(threads), **(more_environment or {})})
+        self.ready, self.ready_seconds = {}, 0.0
+        self.steps, self.samples = 1, []
 
     def _line(self):
         line = self.process.stdout.readline()
         if not line:
             error = self.process.stderr.read().strip().split('\n')[-1]
-            raise Failure(f'{" ".join(self.process.args[:3])}: {error or "ended early"}')
+            raise Failure(error or f'{self.process.args[0]} ended early')
         return line
 
+    def _send(self, text):
+        try:
+            self.process.stdin.write(f'{text}\n')
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # the reason comes with the missing answer
+
+    def read_ready(self):
+        """The case of the command line, or that of load()."""
+        self.ready = json.loads(self._line())
+        self.ready_seconds = time.perf_counter() - self.begin
+        self.steps, self.samples = 1, []
+        return self
+
+    def load(self, kind, words):
+        self._send(' '.join(['load', kind, *words]))
+        return self.read_ready()
+
     def ask(self, text):
-        self.process.stdin.write(f'{text}\n')
-        self.process.stdin.flush()
+        self._send(text)
         return float(self._line())
 
     def calibrate(self, seconds):
@@ -63,31 +81,33 @@ class Server:
         self.samples.append(self.ask(self.steps) / self.steps)
 
     def close(self):
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.stderr.close()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            stream.close()
         self.process.wait()
 
 
-def interleave(servers, repeats, seconds):
-    """Takes turns; servers of long steps are asked fewer times, but never less than five."""
+def interleave(servers, repeats, sample_seconds, seconds):
+    """Takes turns until about `seconds` have passed, `repeats` times at most and five at least."""
     for server in servers:
-        server.calibrate(seconds)
+        server.calibrate(sample_seconds)
         server.sample()
-    round_seconds = sum(server.samples[0] * server.steps for server in servers)
-    for _ in range(max(5, min(repeats, int(LONGEST_SECONDS / round_seconds))) - 1):
+    turn = sum(server.samples[0] * server.steps + SETTLE_SECONDS for server in servers)
+    for _ in range(max(5, min(repeats, int(seconds / turn))) - 1):
         for server in servers:
             server.sample()
 
 
-def check_equal(ours, theirs, tolerance=1e-4):
-    """The same work gives the same numbers; small ones are judged by the largest."""
-    scale = max((abs(value) for value in ours), default=0.0)
-    if len(ours) != len(theirs):
-        raise Failure(f'{len(ours)} numbers here, {len(theirs)} there')
-    for a, b in zip(ours, theirs):
-        if not abs(a - b) <= tolerance * max(abs(a), 1e-3 * scale):
-            raise Failure(f'{a!r} here, {b!r} there: more than {tolerance} apart')
+def check_equal(ours, theirs, tolerance=1e-4, small=1e-2):
+    """The same work gives the same numbers. Each group is a result's; numbers below `small` times
+    the largest of their group are judged by that."""
+    if [len(group) for group in ours] != [len(group) for group in theirs]:
+        raise Failure(f'{sum(map(len, ours))} numbers here, {sum(map(len, theirs))} there')
+    for group, (mine, others) in enumerate(zip(ours, theirs)):
+        scale = small * max(map(abs, mine), default=0.0)
+        for at, (a, b) in enumerate(zip(mine, others)):
+            if not abs(a - b) <= tolerance * max(abs(a), scale):
+                raise Failure(f'number {at} of result {group} is {a!r} here and {b!r} there: more '
+                              f'than {tolerance} apart')
 
 
 def spread(samples):

@@ -19,6 +19,7 @@ std::vector<OpCase> cases() {
   std::vector<OpCase> all;
   for (const char* kind : {"relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh"}) {
     all.push_back(function(kind, {3, 11}));
+    all.back().benchmark = {kind, {{16384, 1024}}};
     all.push_back(function(kind, {9, 3001}));  // more than one part for threads
   }
   all.push_back(function("gelu", {0}));

@@ -49,6 +49,9 @@ std::vector<OpCase> cases() {
                              loss("no_rows", {0, 6}, {0}),
                              count("count", {300, 5}, {300}, draw_normal()),
                              count("count_ties", {300, 5}, {300}, draw_integers(0, 2))};
+  all[0].benchmark = {"cross_entropy", {{16384, 1000}, {16384}}, 999};
+  all[2].benchmark = {"cross_entropy_tokens", {{4, 256, 50257}, {4, 256}}, 50256};
+  all[all.size() - 2].benchmark = {"correct_count", {{16384, 1000}, {16384}}, 999};
   for (OpCase& c : all)
     if (c.name == "all_ignored" || c.name == "no_rows") c.mostly_zeros = true;
   all[0].refusals = {

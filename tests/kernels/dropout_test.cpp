@@ -28,6 +28,7 @@ std::vector<OpCase> cases() {
                              drop("counter_wraps", {3, 44}, 0.5, 3018857279),
                              drop("no_rows", {0, 3}, 0.5), drop("evaluate", {37, 19}, 0.3)};
   all.back().mode = Mode::evaluate;
+  all[2].benchmark = {"dropout", {{16384, 1024}}};
   const auto refuse = [](double p, std::int64_t rows = 1) {
     return [=](Graph g) { dropout(g.input("x", {4}), p, rows); };
   };

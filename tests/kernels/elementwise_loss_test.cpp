@@ -32,6 +32,8 @@ std::vector<OpCase> cases() {
                                       {"chunks", {3, 65536 + 5}},
                                       {"nothing", {0, 4}}})
       all.push_back(loss(name, shape, squared));
+  all[1].benchmark = {"mean_squared_error", {{16384, 1024}, {16384, 1024}}};
+  all[5].benchmark = {"binary_cross_entropy", {{16384, 1024}, {16384, 1024}}};
   all[0].refusals = {
       {ErrorCode::shape, "must have one shape; got f32 \\[2\\] and f32 \\[3\\]",
        [](Graph g) { mean_squared_error(g.input("p", {2}), g.input("t", {3})); }},

@@ -26,6 +26,7 @@ std::vector<OpCase> cases() {
       lookup("large_table", {9000, 10}, {700}), lookup("out_of_range", {6, 8}, {40}, 11),
       lookup("no_indices", {4, 5}, {0}),        lookup("no_columns", {4, 0}, {7})};
   for (OpCase& c : all) c.mostly_zeros = c.name != "words" && c.name != "much_repeated";
+  all[0].benchmark = {"embedding", {{50257, 768}, {8, 1024}}, 50256};
   all[0].refusals = {
       {ErrorCode::shape, "table must be \\[V, C\\]; got f32 \\[4\\]",
        [](Graph g) { embedding(g.input("t", {4}), g.input("i", {2}, DType::i32)); }},

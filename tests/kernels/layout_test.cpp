@@ -67,7 +67,7 @@ std::vector<OpCase> cases() {
            [](Value x) { return slice(slice(transpose(x), 0, 2, 11), 1, 1, 7); }),
       view("broadcast", {5, 1, 3},
            [](Value x) {
-             return broadcast(x, {4, 5, 6, 3});
+             return broadcast(x, {4, x.shape()[0], 6, x.shape()[2]});
            }),
       view("reshape_of_transpose", {6, 10},
            [](Value x) {
@@ -80,6 +80,10 @@ std::vector<OpCase> cases() {
       view("empty_slice", {4, 6}, [](Value x) { return slice(x, 1, 3, 3); }),
   };
   all.back().mostly_zeros = true;
+  all[1].benchmark = {"transpose", {{4096, 4096}}};
+  all[3].benchmark = {"permute_heads", {{8, 1024, 12, 64}}};
+  all[6].benchmark = {"slice_columns", {{262144, 70}}};
+  all[9].benchmark = {"broadcast", {{512, 1, 1024}}};
   all[0].refusals = refusals();
   return all;
 }

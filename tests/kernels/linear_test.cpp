@@ -70,6 +70,7 @@ std::vector<OpCase> cases() {
     all.push_back(fused_dgrad(kind, 1, 300));
   }
   all.push_back(fused_dgrad("none", 1, 129));
+  all[4].benchmark = {"linear", {{1024, 768}, {3072, 768}, {3072}}};
   all.push_back(fused("gelu_tanh", true, 48));
   all.push_back(fused_dgrad("gelu_tanh", 0, 18, 40));
   all.push_back(fused_dgrad("gelu_tanh", 1, 70, 40));

@@ -39,6 +39,8 @@ std::vector<OpCase> cases() {
     all.push_back(batch("small", {5, 3}, train));
     all.push_back(batch("images", {2, 7, 5, 33}, train));
     all.push_back(batch("chunks", {300, 70}, train));
+    all.back().benchmark = {train ? "batch_norm" : "batch_norm_evaluate",
+                            {{16384, 1024}, {1024}, {1024}, {1024}, {1024}}};
     all.push_back(batch("one_channel", {200, 1}, train));
   }
   const auto named = [](Shape shape, BatchNormOptions options, DType dtype = DType::f32) {

@@ -17,30 +17,35 @@
 
 namespace fornax {
 
+std::vector<OpCase>& benchmark_cases() {
+  static std::vector<OpCase> cases;
+  return cases;
+}
+
+bool register_benchmarks(const std::vector<OpCase>& cases) {
+  for (const OpCase& op_case : cases)
+    if (!op_case.benchmark.name.empty()) benchmark_cases().push_back(op_case);
+  return true;
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014).
+std::uint64_t Generator::next() {
+  std::uint64_t z = state_ += 0x9e3779b97f4a7c15u;
+  z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+  z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+  return z ^ z >> 31;
+}
+
+double Generator::draw(const Draw& draw) {
+  if (draw.kind == Draw::Kind::uniform) return draw.low + (draw.high - draw.low) * unit();
+  if (draw.kind == Draw::Kind::integers)
+    return draw.low + std::floor((draw.high - draw.low + 1) * unit());
+  // Box and Muller 1958.
+  return draw.low +
+         draw.high * std::sqrt(-2 * std::log(1 - unit())) * std::cos(2 * std::numbers::pi * unit());
+}
+
 namespace {
-
-/// SplitMix64 (Steele, Lea, Flood 2014): the same numbers with every standard library.
-class Generator {
- public:
-  explicit Generator(std::uint64_t seed) : state_(seed) {}
-  std::uint64_t next() {
-    std::uint64_t z = state_ += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
-  }
-  double unit() { return static_cast<double>(next() >> 11) * 0x1p-53; }
-  double draw(const Draw& draw) {
-    if (draw.kind == Draw::Kind::uniform) return draw.low + (draw.high - draw.low) * unit();
-    if (draw.kind == Draw::Kind::integers)
-      return draw.low + std::floor((draw.high - draw.low + 1) * unit());
-    return draw.low + draw.high * std::sqrt(-2 * std::log(1 - unit())) *
-                          std::cos(2 * std::numbers::pi * unit());
-  }
-
- private:
-  std::uint64_t state_;
-};
 
 constexpr double kSpecials[] = {0.0,
                                 -0.0,

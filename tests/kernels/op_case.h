@@ -1,4 +1,5 @@
-// One OpCase of an op gives all its tests: the bits of every kernel, accuracy, gradient, refusals.
+// One OpCase of an op gives all its tests: the bits of every kernel, accuracy, gradient, refusals;
+// and its benchmark.
 #pragma once
 #include <fornax/error.h>
 #include <fornax/graph.h>
@@ -49,6 +50,14 @@ struct Bounds {
   double f32 = 2e-6, bf16 = 2e-2, f16 = 3e-3;
 };
 
+/// What tests/bench/op_bench times: the case with inputs of these shapes. A name that
+/// tests/bench/peers/torch_ops.py knows too; empty: no benchmark.
+struct Benchmark {
+  std::string name = {};
+  std::vector<Shape> shapes = {};
+  std::int64_t highest = 0;  ///< of inputs that are drawn as integers
+};
+
 struct OpCase {
   std::string name;  ///< letters, digits, _
   std::vector<OpInput> inputs;
@@ -64,6 +73,7 @@ struct OpCase {
   bool kernels_may_refuse = false;  ///< all kernels of an op may refuse these shapes
   /// Kernels of libraries that must take bf16 and f16 of it, where their twins are built.
   std::vector<std::string> library_kernels = {};
+  Benchmark benchmark = {};
 };
 inline void PrintTo(const OpCase& op_case, std::ostream* to) { *to << op_case.name; }
 
@@ -87,6 +97,23 @@ inline std::string op_case_name(const testing::TestParamInfo<OpCase>& info) {
   return info.param.name;
 }
 
+/// The cases with a benchmark of every family that is linked into this program.
+std::vector<OpCase>& benchmark_cases();
+/// Adds those of one family; gives true.
+bool register_benchmarks(const std::vector<OpCase>& cases);
+
+/// The numbers that a case's inputs are drawn from: the same with every standard library.
+class Generator {
+ public:
+  explicit Generator(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t next();
+  double draw(const Draw& draw);
+
+ private:
+  double unit() { return static_cast<double>(next() >> 11) * 0x1p-53; }
+  std::uint64_t state_;
+};
+
 /// The tests of a family; `cases` is a std::vector<OpCase>.
 #define FORNAX_OP_CASES(Family, cases)                                                      \
   class Family : public testing::TestWithParam<::fornax::OpCase> {};                        \
@@ -94,6 +121,7 @@ inline std::string op_case_name(const testing::TestParamInfo<OpCase>& info) {
   TEST_P(Family, EveryDtypeIsWithinItsBound) { ::fornax::check_accuracy(GetParam()); }      \
   TEST_P(Family, GradientAgreesWithDifferences) { ::fornax::check_gradient(GetParam()); }   \
   TEST_P(Family, RefusesBadInputs) { ::fornax::check_refusals(GetParam()); }                \
+  const bool k##Family##Benchmarks = ::fornax::register_benchmarks(cases);                  \
   INSTANTIATE_TEST_SUITE_P(Cases, Family, testing::ValuesIn(cases), ::fornax::op_case_name)
 
 }  // namespace fornax

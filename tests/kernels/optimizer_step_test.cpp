@@ -112,6 +112,15 @@ std::vector<Refusal> refusals() {
       {invalid, "no gradient to clip", [](Graph) { clip_by_global_norm({}, 1); }}};
 }
 
+/// One large tensor after five of a layer's size, as often as the operands need.
+std::vector<Shape> large_shapes(std::size_t operands) {
+  const std::size_t tensors = kShapes.size();
+  std::vector<Shape> shapes;
+  for (std::size_t i = 0; i < operands; ++i)
+    shapes.push_back(i % tensors + 1 < tensors ? Shape{1024, 1024} : Shape{4096, 1024});
+  return shapes;
+}
+
 std::vector<OpCase> cases() {
   const auto sgd_of = [](double momentum, std::int64_t nesterov) {
     return Attributes{{"momentum", momentum}, {"nesterov", nesterov}};
@@ -128,6 +137,10 @@ std::vector<OpCase> cases() {
       norm("norm_of_300", std::vector<Shape>(300, {3})),
       norm("norm_of_many", {{33, 7}, {}, {0}, {65536 * 2 + 5}, {128}})};
   all[0].refusals = refusals();
+  for (OpCase& c : all)
+    if (c.name == "sgd" || c.name == "sgd_momentum" || c.name == "adamw" ||
+        c.name == "norm_of_many")
+      c.benchmark = {c.name, large_shapes(c.inputs.size())};
   return all;
 }
 

@@ -46,7 +46,10 @@ void add_binary(std::vector<OpCase>& all) {
       {"divide", divide}, {"maximum", maximum},   {"minimum", minimum}};
   for (const auto& [name, function] : functions) {
     all.push_back(binary(name, function, {31, 300}, {31, 300}));
+    all.back().benchmark = {name, {{16384, 1024}, {16384, 1024}}};
     all.push_back(binary(std::string(name) + "_row", function, {31, 30}, {30}));
+    if (function == static_cast<Binary>(add))
+      all.back().benchmark = {"add_row", {{16384, 1024}, {1024}}};
     all.push_back(binary(std::string(name) + "_column", function, {9, 1}, {7, 9, 40}));
     all.push_back(binary(std::string(name) + "_both_ways", function, {6, 1, 11}, {5, 1}));
   }
@@ -74,6 +77,9 @@ std::vector<OpCase> cases() {
   all.push_back(unary("sqrt", static_cast<Unary>(sqrt), draw_uniform(0.1, 5)));
   all.push_back(unary("square", square));
   all.push_back(unary("transposed", [](Value x) { return add(transpose(x), 1.0); }));
+  all.push_back(unary("add_constant", [](Value x) {
+    return add(x, x.graph().constant(0.3, x.shape(), x.dtype()));
+  }));
   all.push_back(unary("used_twice", [](Value x) { return multiply(exp(x), x); }));
   all.push_back(cast_case(DType::f32, DType::bf16, draw_normal()));
   all.push_back(cast_case(DType::f32, DType::f16, draw_normal()));
@@ -85,6 +91,11 @@ std::vector<OpCase> cases() {
   all.push_back(cast_case(DType::i32, DType::f32, draw_integers(-1000, 1000)));
   all.push_back(cast_case(DType::u8, DType::f32, draw_integers(0, 255)));
   all.push_back(cast_case(DType::i64, DType::i32, draw_integers(-9, 9)));
+  for (OpCase& c : all) {
+    const bool timed = c.inputs.size() == 1 && c.name != "transposed" && c.name != "used_twice" &&
+                       c.name.find("number") == std::string::npos && !c.name.starts_with("cast");
+    if (timed || c.name == "cast_f32_bf16") c.benchmark = {c.name, {{16384, 1024}}};
+  }
   for (OpCase& c : all)
     if (c.name.starts_with("m") && c.name.find("imum") != std::string::npos) c.mostly_zeros = true;
   all[0].refusals = {

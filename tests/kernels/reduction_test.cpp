@@ -41,6 +41,9 @@ std::vector<OpCase> cases() {
       reduce("empty_rows", {3, 0}, {1}),
       reduce("no_rows", {0, 3}, {0}),
   };
+  all[0].benchmark = {"sum", {{16, 1024, 1024}}};
+  all[3].benchmark = {"row_sum", {{16384, 1024}}};
+  all[6].benchmark = {"column_sum", {{16384, 1024}}};
   all[15].mostly_zeros = all[16].mostly_zeros = true;
   all[2].dtypes = {DType::f32, DType::bf16};  // the sum is beyond f16
   all[0].refusals = {

@@ -24,6 +24,7 @@ std::vector<OpCase> cases() {
     all.push_back(rows(prefix + "classes", {33, 10}, op));
     all.push_back(rows(prefix + "whole_chains", {3, 5, 256}, op));
     all.push_back(rows(prefix + "ragged", {9, 1031}, op));
+    all.back().benchmark = {logarithm ? "log_softmax" : "softmax", {{16384, 1024}}};
     all.push_back(rows(prefix + "two_chunks", {2, 65536 + 77}, op));
     all.push_back(rows(prefix + "one_class", {6, 1}, op));
     all.push_back(rows(prefix + "no_rows", {0, 4}, op));

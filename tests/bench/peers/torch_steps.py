@@ -1,19 +1,40 @@
 #!/usr/bin/env -S python3 -B
-# PyTorch's side of steps_bench: the same words on the command line, the same lines in and out.
+# PyTorch's side of steps_bench and op_bench: the same words, the same lines in and out (server.h).
 # Initial values and inputs are read from data=FILE. compiled=1 wraps the step in torch.compile;
-# "import_only" stops after the imports. Optimizers run fused, PyTorch's quickest form on a CPU.
+# "import_only" stops after the imports. Optimizers run fused, PyTorch's quickest form.
+import ctypes
+import gc
 import json
 import sys
 import time
+
+import torch_ops
 
 
 def settings(words):
     return dict(word.split('=', 1) for word in words)
 
 
-def load(path):
+def device_of(given):
+    name = given.get('device', 'cpu')
+    return name if name.startswith('cuda') else 'cpu'
+
+
+def synchronize(given):
+    """Waits for a GPU, so that times end with the work."""
+    if device_of(given) != 'cpu':
+        import torch
+        torch.cuda.synchronize()
+
+
+def load(given):
     from safetensors.torch import load_file
-    return load_file(path)
+    device = device_of(given)
+    # Copies: the file's pages are not this process's memory.
+    tensors = {name: tensor.to(device, copy=True)
+               for name, tensor in load_file(given['data']).items()}
+    forget_peak()
+    return tensors
 
 
 def optimizer(parameters, given):
@@ -32,7 +53,7 @@ def network(given, tensors):
     function = functions[given.get('activation', 'relu')]
     layers = []
     for i in range(1, len(widths)):
-        layer = nn.Linear(widths[i - 1], widths[i])
+        layer = nn.Linear(widths[i - 1], widths[i], device=device_of(given))
         with torch.no_grad():
             layer.weight.copy_(tensors.pop(f'w{i}'))
             layer.bias.copy_(tensors.pop(f'b{i}'))
@@ -52,7 +73,7 @@ def loss_function(name):
 def network_step(given):
     """One training step that returns its loss; the loss leaves the device as ours does."""
     import torch
-    tensors = load(given['data'])
+    tensors = load(given)
     x, target = tensors.pop('input.x'), tensors.pop('input.target')
     if target.dtype == torch.int32:
         target = target.long()
@@ -73,63 +94,160 @@ def network_step(given):
         update.step()
         return loss.item()
 
-    return step, [step() for _ in range(int(given.get('checked', 5)))]
+    return step, [[step() for _ in range(int(given.get('checked', 5)))]]
+
+
+def digest(tensor):
+    """As operand_case.h: the mean magnitude and up to 64 elements, evenly spaced."""
+    import torch
+    flat = tensor.detach().flatten()
+    count = flat.numel()
+    shown = min(count, 64)
+    at = torch.tensor([i * (count - 1) // (shown - 1) if shown > 1 else 0 for i in range(shown)],
+                      device=flat.device)
+    return [flat.abs().mean(dtype=torch.float64).item(), *flat[at].double().tolist()]
+
+
+def differentiated(function, inputs, seeds, wanted):
+    """A function that gives results and gradients from given gradients of the results."""
+    import torch
+    chosen = [inputs[i].requires_grad_() for i in wanted]
+
+    def step():
+        results = function(*inputs)
+        results = list(results) if isinstance(results, tuple) else [results]
+        return results + list(torch.autograd.grad(results, chosen, seeds))
+
+    return step
+
+
+def numbered(tensors, word):
+    """The tensors word0, word1, ... in order."""
+    return [tensors[f'{word}{i}'] for i in range(sum(key.startswith(word) for key in tensors))]
+
+
+def without_gradients(function, inputs):
+    import torch
+
+    @torch.no_grad()
+    def step():
+        return function(*inputs)
+
+    return step
 
 
 def op_step(given):
-    """One op into memory that is there already, so that no step pays for fresh pages."""
     import torch
-    tensors = load(given['data'])
-    x, other, op = tensors['x'], tensors.get('other'), given['op']
-    if op == 'adamw':
-        x.grad = other
-        step = torch.optim.AdamW([x], lr=1e-3, weight_decay=0.01, fused=True).step
-        result = x
-    else:
-        result = torch.empty(x.shape[1]) if op == 'column_sum' else torch.empty_like(x)
-        step = {'add': lambda: torch.add(x, other, out=result),
-                'gelu': lambda: torch._C._nn.gelu(x, out=result),
-                'softmax': lambda: torch.softmax(x, -1, out=result),
-                'column_sum': lambda: torch.sum(x, 0, out=result)}[op]
-    for _ in range(5):
+    name, tensors = given['name'], load(given)
+    inputs = [x.long() if x.dtype == torch.int32 else x for x in numbered(tensors, 'input')]
+    if name in torch_ops.OPTIMIZERS:
+        step, results = torch_ops.optimizer_step(name, inputs)
         step()
-    return step, result.flatten()[:8].tolist()
+        return step, [digest(tensor) for tensor in results]
+    function = torch_ops.formulas()[name]
+    if given['part'] == 'backward':
+        step = differentiated(function, inputs, numbered(tensors, 'seed'),
+                              [int(i) for i in given['wanted'].split(',')])
+    else:
+        step = without_gradients(function, inputs)
+    results = step()
+    results = list(results) if isinstance(results, (tuple, list)) else [results]
+    return step, [digest(tensor) for tensor in results]
 
 
-def peak_resident_bytes():
+def layer_step(given):
+    """As step_cases.h says of a layer."""
+    import torch
+    from torch.nn import functional
+    t = load(given)
+    if given.get('activation', 'gelu') != 'gelu':
+        raise ValueError('gelu only')
+
+    def forward():
+        return [functional.gelu(functional.linear(t['x'], t['w'], t['b']))]
+
+    def dgrad():
+        dx = torch.ops.aten.gelu_backward(torch.mm(t['dy'], t['w']), t['h'])
+        return [dx, dx.sum(0)]
+
+    def wgrad():
+        return [torch.mm(t['dy'].t(), t['x'])]
+
+    step = without_gradients({'forward': forward, 'dgrad': dgrad, 'wgrad': wgrad}[given['part']],
+                             ())
+    return step, [digest(tensor) for tensor in step()]
+
+
+KINDS = {'network': network_step, 'op': op_step, 'layer': layer_step,
+         'import_only': lambda given: ((lambda: None), [])}
+
+
+def memory_bytes(field):
     with open('/proc/self/status') as status:
-        line = next(line for line in status if line.startswith('VmHWM:'))
+        line = next(line for line in status if line.startswith(field))
     return 1024 * int(line.split()[1])
 
 
-def serve(step):
-    for line in sys.stdin:
-        if line.strip() == 'memory':
-            print(peak_resident_bytes(), flush=True)
-            continue
-        steps = range(int(line))
+def forget_peak():
+    """Lets the peak of resident bytes begin anew; gives what is resident."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    with open('/proc/self/clear_refs', 'w') as file:
+        file.write('5')
+    import torch
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+    return memory_bytes('VmRSS:')
+
+
+class Process:
+    def __init__(self):
+        self.step, self.given, self.resident_before = None, {}, 0
+
+    def load(self, words):
+        import torch
+        self.given = settings(words[1:])
+        torch.set_num_threads(int(self.given.get('threads', 1)))
+        torch.set_float32_matmul_precision('highest')
+        self.step, check = KINDS[words[0]](self.given)
+        if words[0] in ('op', 'layer'):
+            forget_peak()  # what the check took is not a step's
+        print(json.dumps({'check': check, 'version': torch.__version__}), flush=True)
+
+    def time(self, steps):
         begin = time.perf_counter()
-        for _ in steps:
-            step()
-        print(f'{time.perf_counter() - begin:.9f}', flush=True)
+        for _ in range(steps):
+            self.step()
+        synchronize(self.given)
+        return time.perf_counter() - begin
+
+    def peak_bytes(self):
+        """Of a GPU its own memory, else the host's that was added since the load."""
+        if device_of(self.given) != 'cpu':
+            import torch
+            return torch.cuda.max_memory_allocated()
+        return memory_bytes('VmHWM:') - self.resident_before
+
+    def answer(self, line):
+        if line == 'memory':
+            print(self.peak_bytes(), flush=True)
+        elif line.startswith('load '):
+            self.step = None
+            self.resident_before = forget_peak()
+            self.load(line.split()[1:])
+        else:
+            print(f'{self.time(int(line)):.9f}', flush=True)
 
 
 def main():
-    kind, given = sys.argv[1], settings(sys.argv[2:])
-    import torch
-    torch.set_num_threads(int(given.get('threads', 1)))
-    torch.set_float32_matmul_precision('highest')
-    if kind == 'import_only':
-        import safetensors.torch  # noqa: F401
-        from torch import nn, optim  # noqa: F401
-        step, check = (lambda: None), []
-    elif kind == 'network':
-        step, check = network_step(given)
-    else:
-        torch.set_grad_enabled(False)
-        step, check = op_step(given)
-    print(json.dumps({'check': check, 'version': torch.__version__}), flush=True)
-    serve(step)
+    import torch  # noqa: F401
+    import safetensors.torch  # noqa: F401
+    from torch import nn, optim  # noqa: F401
+    process = Process()
+    if len(sys.argv) > 1:
+        process.load(sys.argv[1:])
+    for line in sys.stdin:
+        process.answer(line.strip())
 
 
 if __name__ == '__main__':

@@ -1,0 +1,179 @@
+# Runs one case after another: ours and its peers in turns, checked for equal results before.
+import pathlib
+import statistics
+import tempfile
+
+import profiles
+from servers import (KEPT_PAGES, Failure, Server, check_equal, interleave, spread)
+
+HERE = pathlib.Path(__file__).resolve().parent
+PEERS = ('torch', 'torch.compile', 'onednn')
+RANDOM = {'dropout'}      # other random numbers: only the means are the same
+RANDOM_TOLERANCE = 0.01
+# Where inputs and initial values are handed over: in memory, if the system has such a folder.
+FOLDER = '/dev/shm' if pathlib.Path('/dev/shm').is_dir() else None
+
+
+def words_of(given):
+    return [f'{key}={value}' for key, value in given.items()]
+
+
+class Bench:
+    def __init__(self, options, build):
+        self.options, self.build = options, build
+        self.repeats, self.sample_seconds = (5, 0.02) if options.quick else (41, 0.03)
+        self.absent, self.versions, self.import_bytes = {}, {}, 0
+        self.lasting = {}  # processes that load case after case
+        self.peers = [peer for peer in options.peers.split(',') if peer]
+        self._find_torch()
+        if 'onednn' in self.peers and not (build / 'tests' / 'onednn_layers').exists():
+            self._absent('onednn', 'libdnnl was not found when the build was configured')
+        if 'onednn' in self.peers and options.device != 'cpu':
+            self._absent('onednn', 'it runs on the CPU')
+
+    def _absent(self, peer, reason):
+        self.absent[peer] = reason
+        self.peers.remove(peer)
+
+    def _find_torch(self):
+        """A process with the imports alone: its memory is not a step's."""
+        wanted = [peer for peer in self.peers if peer.startswith('torch')]
+        if not wanted:
+            return
+        reason = '--python or FORNAX_BENCH_PYTHON names no Python'
+        if self.options.python:
+            try:
+                server = self._start('torch', ['import_only']).read_ready()
+                self.versions['torch'] = server.ready['version']
+                self.import_bytes = server.ask('memory')
+                server.close()
+                return
+            except (Failure, OSError) as failure:
+                reason = str(failure)
+        for peer in wanted:
+            self._absent(peer, reason)
+
+    def _program(self, side, kind):
+        if side.startswith('torch'):
+            return [self.options.python, HERE / 'peers' / 'torch_steps.py']
+        if side == 'onednn':
+            return [self.build / 'tests' / 'onednn_layers']
+        return [self.build / 'tests' / ('op_bench' if kind == 'op' else 'steps_bench')]
+
+    def _start(self, side, words, kind='', more_environment=None):
+        environment = {'FORNAX_MODULE_DIR': str(self.build), **(more_environment or {})}
+        return Server(self._program(side, kind) + words, self.options.threads, environment)
+
+    def _words(self, side, case, data, more=None):
+        threads = case.words.get('threads', self.options.threads)
+        device = self.options.device
+        if side == 'ours' and device == 'cpu':
+            device = f'cpu:{threads}'
+        given = {**case.words, 'device': device, 'threads': threads, 'data': data, **(more or {})}
+        if side == 'torch.compile':
+            given['compiled'] = 1
+        return words_of(given)
+
+    def _load(self, side, case, data, more=None):
+        """The case in a process of its own, or in one that lasts."""
+        words = self._words(side, case, data, more)
+        kind = case.server_kind()
+        if case.fresh:
+            return self._start(side, [kind, *words], kind).read_ready()
+        keep = side != 'ours' and case.kind != 'network'
+        key = (side, kind == 'op' if side == 'ours' else keep)
+        if key not in self.lasting:
+            self.lasting[key] = self._start(side, [], kind, KEPT_PAGES if keep else None)
+        try:
+            return self.lasting[key].load(kind, words)
+        except Failure:
+            self.lasting.pop(key).close()
+            raise
+
+    def close(self):
+        for server in self.lasting.values():
+            server.close()
+
+    def run(self, case):
+        with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+            data = str(pathlib.Path(folder) / 'initial.safetensors')
+            if case.kind == 'start':
+                return self._run_start(case, data)
+            return self._run_steps(case, data)
+
+    def _peers(self, case, ours, data, failures):
+        """The peers of a case that give the numbers of ours."""
+        servers = {}
+        for peer in [peer for peer in self.peers if peer in case.peers]:
+            more = {}
+            if ours.ready.get('wanted'):
+                more['wanted'] = ','.join(f'{i:g}' for i in ours.ready['wanted'])
+            try:
+                server = self._load(peer, case, data, more)
+                mine, theirs = ours.ready['check'], server.ready['check']
+                if case.words.get('name') in RANDOM:
+                    mine, theirs = ([group[:1] for group in one] for one in (mine, theirs))
+                    check_equal(mine, theirs, RANDOM_TOLERANCE)
+                else:
+                    check_equal(mine, theirs)
+                servers[peer] = server
+            except Failure as failure:
+                failures[peer] = str(failure)
+        return servers
+
+    def _run_steps(self, case, data):
+        failures = {}
+        ours = self._load('ours', case, data)
+        servers = self._peers(case, ours, data, failures)
+        everyone = [ours, *servers.values()]
+        interleave(everyone, self.repeats, self.sample_seconds, case.seconds)
+        result = self._result(case, ours, {p: s.samples for p, s in servers.items()})
+        on_gpu = self.options.device.startswith('cuda')
+        result['peak_bytes'] = ours.ask('memory')
+        if on_gpu:
+            result['peak_bytes'] = ours.ready['arena_bytes'] + ours.ready['state_bytes']
+        for peer, server in servers.items():
+            imports = self.import_bytes if case.fresh and not on_gpu else 0
+            result['peers'][peer]['peak_bytes'] = server.ask('memory') - imports
+        if self.options.profile and case.fresh:
+            result['profile'] = profiles.top_functions(ours, f'{data}.perf')
+        if case.fresh:
+            for server in everyone:
+                server.close()
+        result['failures'] = failures
+        return result
+
+    def _run_start(self, case, data):
+        """Whole processes: from the start until the numbers of the first step are there."""
+        self._load('ours', case, data).close()
+        samples = {'ours': []}
+        for _ in range(3 if self.options.quick else 7):
+            ours = self._load('ours', case, '')
+            samples['ours'].append(ours.ready_seconds)
+            ours.close()
+            for peer in [peer for peer in self.peers if peer in case.peers]:
+                server = self._load(peer, case, data)
+                samples.setdefault(peer, []).append(server.ready_seconds)
+                server.close()
+        ours.samples = samples.pop('ours')
+        return self._result(case, ours, samples)
+
+    def _result(self, case, ours, peers):
+        flops, moved = case.work(ours.ready)
+        result = {'case': case.name, 'group': case.group,
+                  'seconds': statistics.median(ours.samples), 'spread': spread(ours.samples),
+                  'samples': ours.samples, 'flops': flops, 'bytes': moved,
+                  'plan': {key: value for key, value in ours.ready.items() if key != 'check'},
+                  'limits': {key: getattr(case, key) for key in
+                             ('least_share', 'most_memory', 'most_seconds') if getattr(case, key)},
+                  'peers': {}}
+        if case.axis:
+            result['axis'], result['at'] = case.axis
+        for peer, samples in peers.items():
+            median = statistics.median(samples)
+            result['peers'][peer] = {
+                'seconds': median, 'spread': spread(samples), 'samples': samples,
+                'ratio': median / result['seconds'],
+                'best_ratio': min(samples) / min(ours.samples),
+                'target': case.targets.get(peer)}
+        return result

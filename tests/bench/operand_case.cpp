@@ -1,0 +1,99 @@
+// See operand_case.h.
+#include "tests/bench/operand_case.h"
+
+#include <fornax/ops/layout.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+
+#include "kernels/numeric/numeric.h"
+
+namespace fornax::bench {
+
+namespace {
+
+constexpr std::int64_t kSmallBytes = 4096;  // results that a step may as well return whole
+constexpr std::int64_t kDigestElements = 64;
+
+double element(const Tensor& tensor, std::int64_t i) {
+  const auto at = static_cast<std::size_t>(i);
+  if (tensor.dtype() == DType::f32) return tensor.as<float>()[at];
+  if (tensor.dtype() == DType::i32) return tensor.as<std::int32_t>()[at];
+  if (tensor.dtype() != DType::bf16) throw std::runtime_error("a result of this dtype: no digest");
+  std::uint16_t half;
+  std::memcpy(&half, tensor.bytes().data() + 2 * at, sizeof half);
+  return numeric::from_bf16(half);
+}
+
+}  // namespace
+
+std::vector<double> digest(const Tensor& tensor) {
+  const std::int64_t count = tensor.shape().elements();
+  double sum = 0;
+  for (std::int64_t i = 0; i < count; ++i) sum += std::abs(element(tensor, i));
+  std::vector<double> numbers{sum / static_cast<double>(std::max<std::int64_t>(count, 1))};
+  const std::int64_t shown = std::min(count, kDigestElements);
+  for (std::int64_t i = 0; i < shown; ++i)
+    numbers.push_back(element(tensor, shown > 1 ? i * (count - 1) / (shown - 1) : 0));
+  return numbers;
+}
+
+namespace {
+
+bool small(Value value) {
+  return value.shape().rank() == 0 ||
+         value.shape().elements() * size_bytes(value.dtype()) <= kSmallBytes;
+}
+
+Value first_row(Value value) { return small(value) ? value : slice(value, 0, 0, 1); }
+
+State filled_state(const OperandCase& c, const Settings& settings) {
+  State state = initialize(c.graph, settings.device(), {.seed = 1});
+  for (const auto& [name, tensor] : c.operands) state.set(name, tensor);
+  return state;
+}
+
+/// Checks, and gives the first bytes of every result.
+std::vector<std::vector<std::byte>> check(const OperandCase& c, const State& state,
+                                          std::vector<std::vector<double>>& digests) {
+  Program program = compile(c.graph, state, {.outputs = c.results});
+  const Outputs& outputs = program.run({});
+  std::vector<std::vector<std::byte>> rows;
+  for (const Value& result : c.results) {
+    const Tensor& whole = outputs.tensor(result);
+    digests.push_back(digest(whole));
+    const std::size_t row =
+        whole.bytes().size() / static_cast<std::size_t>(small(result) ? 1 : result.shape()[0]);
+    rows.emplace_back(whole.bytes().begin(),
+                      whole.bytes().begin() + static_cast<std::ptrdiff_t>(row));
+  }
+  return rows;
+}
+
+}  // namespace
+
+Case load_operand_case(OperandCase c, const Settings& settings) {
+  Case loaded;
+  write_data(settings, c.operands);
+  const auto rows = check(c, filled_state(c, settings), loaded.check);
+  CompileOptions options;
+  for (const Value& result : c.results) options.outputs.push_back(first_row(result));
+  const State state = filled_state(c, settings);
+  c.operands.clear();
+  forget_peak();
+  const auto program = std::make_shared<Program>(compile(c.graph, state, options));
+  const Outputs& outputs = program->run({});
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const auto bytes = outputs.tensor(options.outputs[i]).bytes();
+    if (!std::equal(bytes.begin(), bytes.end(), rows[i].begin(), rows[i].end()))
+      throw std::runtime_error("the timed program gives other bits than the checked one");
+  }
+  loaded.plan = program->summary();
+  loaded.step = [program, graph = c.graph] { program->run({}); };
+  return loaded;
+}
+
+}  // namespace fornax::bench
