@@ -10,8 +10,8 @@ struct alignas(8) Mbarrier {
   std::uint64_t state;
 };
 
-/// One thread makes it for `count` arrivals; fence_async_proxy, where bulk copies will use it, and a
-/// barrier of the block must follow.
+/// One thread makes it for `count` arrivals; fence_async_proxy, where bulk copies will use it, and
+/// a barrier of the block must follow.
 FORNAX_DEVICE void mbarrier_init(Mbarrier& barrier, int count FORNAX_SITE) {
 #if FORNAX_PTX
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(&barrier)), "r"(count)

@@ -17,8 +17,8 @@ constexpr std::int64_t kChunksAtOnce = 16;  ///< of a weight gradient, each with
 /// One thread an element: total = sum of the chunks' sums in order, going on from `total` unless
 /// this is the first pass; the last pass writes y.
 template <class E>
-__global__ void linear_wgrad_add_chunks(const float* partial, std::int64_t chunks, std::int64_t count,
-                           bool first, float* total, E* y) {
+__global__ void linear_wgrad_add_chunks(const float* partial, std::int64_t chunks,
+                                        std::int64_t count, bool first, float* total, E* y) {
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads()) {
     float sum = first ? read(partial + i) : read(total + i) + read(partial + i);
     for (std::int64_t k = 1; k < chunks; ++k) sum = sum + read(partial + k * count + i);
@@ -117,8 +117,8 @@ void run_wgrad(const KernelArgs& args, const LinearShape& shape) {
     const std::int64_t now = std::min(kChunksAtOnce, chunks - p.first_chunk);
     run_product<mma>(args.queue, TileLayout::wgrad, p, now);
     const bool last = p.first_chunk + now == chunks;
-    launch(args.queue, linear_wgrad_add_chunks<E>, config, p.partial, now, count, p.first_chunk == 0, total,
-           last ? p.c : nullptr);
+    launch(args.queue, linear_wgrad_add_chunks<E>, config, p.partial, now, count,
+           p.first_chunk == 0, total, last ? p.c : nullptr);
   }
 }
 

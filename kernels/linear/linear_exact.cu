@@ -150,7 +150,8 @@ void launch_tiles(const Queue& queue, TileLayout layout, const TileProduct<E>& p
   config.block = {kBlock, 1, 1};
   config.shared_bytes = sizeof(Tiles<T>);
   config.name = T == 8 ? "linear_exact_128x128" : "linear_exact_64x64";
-  if (layout == TileLayout::forward) return launch(queue, linear_exact<E, true, true, T>, config, p);
+  if (layout == TileLayout::forward)
+    return launch(queue, linear_exact<E, true, true, T>, config, p);
   if (layout == TileLayout::dgrad) return launch(queue, linear_exact<E, true, false, T>, config, p);
   launch(queue, linear_exact<E, false, false, T>, config, p);
 }

@@ -1,6 +1,6 @@
-// What every CUDA kernel asks of memory, counted by the simt machine and held, number for number, to
-// tests/simt/access_budget: global sectors of 32 bytes and shared-memory wavefronts, each with the
-// fewest that the same requests could need. The measured table is written to the file
+// What every CUDA kernel asks of memory, counted by the simt machine and held, number for number,
+// to tests/simt/access_budget: global sectors of 32 bytes and shared-memory wavefronts, each with
+// the fewest that the same requests could need. The measured table is written to the file
 // access_budget in the folder of the test's run: the next budget, if the change is meant.
 #include <gtest/gtest.h>
 
@@ -138,8 +138,8 @@ TEST(AccessBudget, EveryKernelAsksWhatItsLineSays) {
   for (const std::string& complaint : complaints(measured, budget, lines))
     ADD_FAILURE() << complaint;
   std::ofstream next("access_budget");
-  next << "# Global sectors / the fewest, shared wavefronts / the fewest, kernel, case, dtype, why\n"
-          "# more is needed. Held by tests/kernels/access_budget_test.cpp.\n";
+  next << "# Global sectors / the fewest, shared wavefronts / the fewest, kernel, case, dtype,\n"
+          "# why more is needed. Held by tests/kernels/access_budget_test.cpp.\n";
   for (auto& [key, now] : measured) {
     if (const auto held = budget.find(key); held != budget.end()) now.reason = held->second.reason;
     next << line_of(key, now) << '\n';

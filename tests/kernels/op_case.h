@@ -87,8 +87,8 @@ void check_accuracy(const OpCase& op_case);
 void check_gradient(const OpCase& op_case);
 void check_refusals(const OpCase& op_case);
 
-/// Runs the references of a case in `dtype`, forward and backward; `visit` sees every node with bytes
-/// after it ran.
+/// Runs the references of a case in `dtype`, forward and backward; `visit` sees every node with
+/// bytes after it ran.
 void visit_nodes(
     const OpCase& op_case, DType dtype,
     const std::function<void(const NodeData&, NodeOperands&, const kernels::StepState&)>& visit);

@@ -75,7 +75,7 @@ TEST_P(Conformance, LoadMatrices) {
     }
 }
 
-// The operands are small integers (input_of): every sum is exact, so only the layout is in question.
+// Operands are small integers (input_of): every sum is exact, so only the layout is in question.
 TEST_P(Conformance, MultiplyKeepsTheLayout) {
   const auto a = [](std::size_t m, std::size_t k) {
     return static_cast<float>((m * 3 + k * 5) % 7) - 3;

@@ -153,8 +153,8 @@ def read_build_budget():
 
 
 def write_build_budget(build):
-    lines = ["# Written by kernel_budget.py --update: kernels that a file makes for one architecture",
-             "# (held by the test kernel_budget) and seconds of nvcc and ptxas for all (a record)."]
+    lines = ["# Written by kernel_budget.py --update: kernels of a file for one architecture (held",
+             "# by the test kernel_budget), seconds of nvcc and ptxas for all of them (a record)."]
     lines += [f"{kernels:3} {seconds:5.1f} {file}"
               for file, (kernels, seconds) in sorted(build.items())]
     BUILD_BUDGET.write_text("\n".join(lines) + "\n")

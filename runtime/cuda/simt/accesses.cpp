@@ -1,6 +1,6 @@
-// Counts what warps ask of memory, by kernel and source line. A lane's n-th access at a line belongs
-// to the warp's n-th request there: lanes run one after another, so requests are put together when
-// their block ends.
+// Counts what warps ask of memory, by kernel and source line. A lane's n-th access at a line
+// belongs to the warp's n-th request there: lanes run one after another, so requests are put
+// together when their block ends.
 #include <algorithm>
 #include <map>
 #include <tuple>

@@ -88,8 +88,8 @@ struct NamedBarrier {
 };
 
 // TSan: what threads of a block release and acquire. They lie behind the shared memory and are as
-// fresh as it is in every block: an edge from one block's barrier to the next one's would hide races
-// between them.
+// fresh as it is in every block: an edge from one block's barrier to the next one's would hide
+// races between them.
 struct Tags {
   char barrier, named[kNamedBarriers], warp[kMaxThreads / 32], issue, proxy, store;
 };

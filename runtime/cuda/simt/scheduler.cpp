@@ -35,7 +35,9 @@ int choose_set() {
 void start_shared_memory() {
   block->shared_made = block->atomics_seen = false;
 #ifdef SIMT_THREAD
-  // A fresh mapping has no history; an edge from block to block would hide races between blocks.
+  // A fresh mapping has no history, and munmap forgets what was released there; an edge from block
+  // to block would hide races between blocks.
+  munmap(block->shared, kMappedBytes);
   mmap(block->shared, kMappedBytes, PROT_READ | PROT_WRITE,
        MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 #endif

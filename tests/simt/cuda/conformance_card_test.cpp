@@ -1,6 +1,6 @@
-// The conformance kernels on a GPU: they must give the stored words, which the host twins give. What
-// the card gave is written to conformance/NAME.ARCHITECTURE.card.txt in the folder of the run; those
-// files belong into tests/simt/conformance, where the twins are held to them too.
+// The conformance kernels on a GPU: they must give the stored words, which the host twins give.
+// What the card gave is written to conformance/NAME.ARCHITECTURE.card.txt in the folder of the run;
+// those files belong into tests/simt/conformance, where the twins are held to them too.
 #include <gtest/gtest.h>
 
 #include <cstdlib>

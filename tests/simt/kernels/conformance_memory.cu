@@ -36,8 +36,8 @@ __global__ void copies(Arguments p) {
   write(p.out + 320 + t, read(&shared.words[t][2]));
 }
 
-/// A group a stage: group i is complete when at most 3 - i are pending. 8 bytes of which 4 are valid
-/// and 16 of which none are.
+/// Three groups: group i is complete when at most 2 - i are pending. Also 8 bytes of which 4 are
+/// valid, and 16 of which none are.
 __global__ void copy_groups(Arguments p) {
   CopyShared& shared = shared_memory<CopyShared>();
   const int t = thread_index();
