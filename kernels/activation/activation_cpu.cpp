@@ -15,8 +15,9 @@ HWY_BEFORE_NAMESPACE();
 namespace fornax::activation::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 
-void forward(kernels::Activation kind, const float* x, float* y, std::int64_t count) {
-  num::activate_array(kind, x, y, count);
+void forward(kernels::Activation kind, const float* x, float* y, std::int64_t count,
+             bool streamed) {
+  num::activate_array(kind, x, y, count, streamed);
 }
 void backward(kernels::Activation kind, const float* dy, const float* saved, float* dx,
               std::int64_t count) {
@@ -42,9 +43,10 @@ void launch_activation(const KernelArgs& args) {
   const Activation kind = activation_kind(args.attributes->text("kind"));
   const float* x = args.in[0].as<float>();
   float* y = args.out[0].as<float>();
+  const bool streamed = host::is_streamed(args.out[0], x);
   host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
-                       FORNAX_DISPATCH(forward)(kind, x + begin, y + begin, end - begin);
+                       FORNAX_DISPATCH(forward)(kind, x + begin, y + begin, end - begin, streamed);
                      });
 }
 

@@ -32,9 +32,10 @@ FORNAX_NUMERIC_FN void with_activation(kernels::Activation kind, const Visit& vi
 
 /// out[i] = f(in[i]); in and out may be one array.
 FORNAX_NUMERIC_FN void activate_array(kernels::Activation kind, const float* in, float* out,
-                                      std::int64_t count) {
+                                      std::int64_t count, bool streamed) {
   with_activation(kind, [&](auto constant) HWY_ATTR {
-    map(in, out, count, [](auto x) HWY_ATTR { return activate(decltype(constant)::value, x); });
+    const auto function = [](auto x) HWY_ATTR { return activate(decltype(constant)::value, x); };
+    map(in, out, count, function, streamed);
   });
 }
 

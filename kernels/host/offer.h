@@ -1,4 +1,5 @@
-// What the CPU kernels of f32 share: their offer, and how much work is worth a thread.
+// What the CPU kernels of f32 share: their offer, how much work is worth a thread, and which
+// outputs go past the caches.
 #pragma once
 #include <algorithm>
 
@@ -12,6 +13,13 @@ using kernels::offer_f32;
 inline constexpr std::int64_t kElementsOfPart = 16384;
 inline std::int64_t rows_of_part(std::int64_t row_elements) {
   return std::max<std::int64_t>(1, kElementsOfPart / std::max<std::int64_t>(1, row_elements));
+}
+
+/// Outputs from this size on do not wait for their reader in a cache: elementwise kernels write
+/// them past the caches, unless they write in place.
+inline constexpr std::int64_t kStreamedBytes = 32 << 20;
+inline bool is_streamed(const kernels::TensorView& out, const float* in) {
+  return 4 * out.elements() >= kStreamedBytes && out.as<float>() != in;
 }
 
 }  // namespace fornax::host

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "kernels/numeric/numeric.h"
 static_assert(HWY_NATIVE_FMA, "MulAdd would round twice here; build with FORNAX_NUMERIC_FLAGS");
@@ -216,14 +217,29 @@ FORNAX_NUMERIC_FN Vector unit_interval(VectorInt words) {
   return to_float(shift_right_logical<8>(words)) * Vector(0x1p-24f);
 }
 
+/// out[i] = term(i, T()) for i in [0, count); term gives a Vector or, at the ends, a float.
+/// `streamed`: past the caches, so that memory does not hand over lines that are overwritten whole.
+template <class Term>
+FORNAX_NUMERIC_FN void fill_array(float* out, std::int64_t count, bool streamed, const Term& term) {
+  std::int64_t i = 0;
+  if (streamed) {
+    constexpr std::uintptr_t bytes = kLanes * sizeof(float);
+    for (; i < count && reinterpret_cast<std::uintptr_t>(out + i) % bytes != 0; ++i)
+      out[i] = term(i, 0.0f);
+    for (; i + kLanes <= count; i += kLanes) hn::Stream(term(i, Vector()).raw, FloatTag(), out + i);
+    hwy::FlushStream();  // before another thread may be told
+  }
+  for (; i + kLanes <= count; i += kLanes) store(term(i, Vector()), out + i);
+  for (; i < count; ++i) out[i] = term(i, 0.0f);
+}
+
 /// out[i] = function(in[i]) for i in [0, count); function takes Vector and float. The last elements
 /// go through its float form. `in` may be `out`.
 template <class Function>
 FORNAX_NUMERIC_FN void map(const float* in, float* out, std::int64_t count,
-                           const Function& function) {
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store(function(load(in + i)), out + i);
-  for (; i < count; ++i) out[i] = function(in[i]);
+                           const Function& function, bool streamed = false) {
+  fill_array(out, count, streamed,
+             [&](std::int64_t i, auto zero) HWY_ATTR { return function(load(in + i, zero)); });
 }
 
 }  // namespace fornax::numeric::HWY_NAMESPACE

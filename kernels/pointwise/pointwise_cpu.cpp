@@ -25,6 +25,7 @@ struct Row {
   std::int64_t stride[3];
   float* out;
   std::int64_t count;
+  bool streamed;
 };
 
 }  // namespace fornax::pointwise
@@ -39,49 +40,47 @@ namespace fornax::pointwise::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 using kernels::Pointwise;
 
-/// Operand k as a vector: `array` says that it advances.
-template <bool array>
-FORNAX_NUMERIC_FN num::Vector operand(const float* from, std::int64_t i) {
-  if constexpr (array) return num::load(from + i);
-  return num::Vector(*from);
+/// Element i of an operand as T: `array` says that it advances.
+template <bool array, class T>
+FORNAX_NUMERIC_FN T operand(const float* from, std::int64_t i, T zero) {
+  if constexpr (array) return num::load(from + i, zero);
+  return T(*from);
 }
 
 template <Pointwise function>
-void row_by_element(const Row& row, std::int64_t i) {
-  for (; i < row.count; ++i)
+void row_by_element(const Row& row) {
+  for (std::int64_t i = 0; i < row.count; ++i)
     row.out[i] = num::pointwise(function, row.in[0][i * row.stride[0]],
                                 row.in[1][i * row.stride[1]], row.in[2][i * row.stride[2]]);
 }
 
 template <Pointwise function, bool a, bool b, bool c>
 void row_by_vector(const Row& row) {
-  std::int64_t i = 0;
-  for (; i + num::kLanes <= row.count; i += num::kLanes)
-    num::store(num::pointwise(function, operand<a>(row.in[0], i), operand<b>(row.in[1], i),
-                              operand<c>(row.in[2], i)),
-               row.out + i);
-  row_by_element<function>(row, i);
+  num::fill_array(row.out, row.count, row.streamed, [&](std::int64_t i, auto zero) HWY_ATTR {
+    return num::pointwise(function, operand<a>(row.in[0], i, zero), operand<b>(row.in[1], i, zero),
+                          operand<c>(row.in[2], i, zero));
+  });
 }
 
 template <Pointwise function>
 void run_row(const Row& row) {
   const bool a = row.stride[0] == 1, b = row.stride[1] == 1, c = row.stride[2] == 1;
   if ((!a && row.stride[0]) || (!b && row.stride[1]) || (!c && row.stride[2]))
-    return row_by_element<function>(row, 0);
+    return row_by_element<function>(row);
   constexpr int operands = kernels::operand_count(function);
   if constexpr (operands == 1) {
-    a ? row_by_vector<function, true, false, false>(row) : row_by_element<function>(row, 0);
+    a ? row_by_vector<function, true, false, false>(row) : row_by_element<function>(row);
   } else if constexpr (operands == 2) {
     if (a)
       return b ? row_by_vector<function, true, true, false>(row)
                : row_by_vector<function, true, false, false>(row);
-    b ? row_by_vector<function, false, true, false>(row) : row_by_element<function>(row, 0);
+    b ? row_by_vector<function, false, true, false>(row) : row_by_element<function>(row);
   } else {
-    if (!a) return row_by_element<function>(row, 0);
+    if (!a) return row_by_element<function>(row);
     if (b)
       return c ? row_by_vector<function, true, true, true>(row)
                : row_by_vector<function, true, true, false>(row);
-    c ? row_by_vector<function, true, false, true>(row) : row_by_element<function>(row, 0);
+    c ? row_by_vector<function, true, false, true>(row) : row_by_element<function>(row);
   }
 }
 
@@ -107,12 +106,22 @@ Offer offer_pointwise(const Signature& signature, const DeviceModel&) {
   return host::offer_f32(signature, "pointwise_rows");
 }
 
+constexpr std::int64_t kStreamedRow = 4096;  // shorter rows would wait for their stores too often
+
+const float* operand_data(const KernelArgs& args, int k) {
+  return args.in[static_cast<std::size_t>(k)].as<float>();
+}
+
 /// Output elements [begin, end), row by row.
 void run_range(Pointwise function, const PointwiseWalk& walk, const KernelArgs& args,
                std::int64_t begin, std::int64_t end) {
   using namespace fornax::pointwise;
   const auto scalar = static_cast<float>(walk.scalar);
   const std::int64_t width = walk.axes.row_elements();
+  bool streamed = width >= kStreamedRow;
+  for (int k = 0; k < operand_count(function); ++k)
+    if (k != walk.scalar_operand)
+      streamed = streamed && host::is_streamed(args.out[0], operand_data(args, k));
   while (begin < end) {
     const std::int64_t r = begin / width, first = begin % width;
     std::int64_t offset[3];
@@ -122,10 +131,10 @@ void run_range(Pointwise function, const PointwiseWalk& walk, const KernelArgs& 
       row.in[k] = &scalar;
       if (k >= operand_count(function) || k == walk.scalar_operand) continue;
       row.stride[k] = walk.last_stride(k);
-      row.in[k] =
-          args.in[static_cast<std::size_t>(k)].as<float>() + offset[k] + first * row.stride[k];
+      row.in[k] = operand_data(args, k) + offset[k] + first * row.stride[k];
     }
     row.count = std::min(width - first, end - begin);
+    row.streamed = streamed;
     row.out = args.out[0].as<float>() + begin;
     FORNAX_DISPATCH(run)(function, row);
     begin += row.count;

@@ -1,41 +1,15 @@
 // Programs that share one arena: the memory of the largest, the bits of arenas of their own.
 #include <fornax/fornax.h>
-#include <malloc.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
-#include <new>
 
+#include "tests/allocation_count.h"
 #include "tests/runtime/expect_error.h"
 #include "tests/runtime/training_problem.h"
 
 // Under a sanitizer a refused allocation must come back as null, not end the process.
 extern "C" const char* __asan_default_options() { return "allocator_may_return_null=1"; }
 extern "C" const char* __tsan_default_options() { return "allocator_may_return_null=1"; }
-
-namespace {
-std::atomic<long> in_use{0}, peak{0};  // bytes that the CPU backend allocated as device memory
-}
-void* operator new(std::size_t bytes, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  void* memory = nullptr;
-  if (posix_memalign(&memory, static_cast<std::size_t>(alignment), bytes ? bytes : 1))
-    return nullptr;
-  in_use += static_cast<long>(malloc_usable_size(memory));
-  peak = std::max(peak.load(), in_use.load());
-  return memory;
-}
-void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  if (void* memory = operator new(bytes, alignment, std::nothrow)) return memory;
-  throw std::bad_alloc();
-}
-void operator delete(void* memory, std::align_val_t) noexcept {
-  if (memory) in_use -= static_cast<long>(malloc_usable_size(memory));
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t, std::align_val_t alignment) noexcept {
-  operator delete(memory, alignment);
-}
 
 namespace fornax {
 namespace {
@@ -100,12 +74,12 @@ TEST(Arena, SharedGivesTheBitsOfArenasOfTheirOwn) {
 std::pair<long, long> bytes_of_two(std::int64_t first, std::int64_t second, bool share) {
   const Net one(first), two(second);
   const State state = initialize(one.graph, Device::cpu(1));
-  const long before = in_use;
-  peak = before;
+  const long before = aligned_bytes();
+  reset_aligned_peak();
   CompileOptions options;
   if (share) options.arena = Arena();
   const Program a = compile(one.graph, state, options), b = compile(two.graph, state, options);
-  return {in_use - before, peak - before};
+  return {aligned_bytes() - before, aligned_peak_bytes() - before};
 }
 
 TEST(Arena, SharedTakesTheMemoryOfTheLargest) {
@@ -149,11 +123,11 @@ TEST(Arena, ThatCannotGrowStaysAsItIs) {
 /// Bytes of device memory that a Trainer holds after it saw so many rows in batches of 64, and
 /// evaluated so many.
 long bytes_of_trainer(std::int64_t rows, std::int64_t evaluated) {
-  const long before = in_use;
+  const long before = aligned_bytes();
   Trainer trainer({Linear(4, 1000), Gelu(), Linear(1000, 3)}, {.device = Device::cpu(1)});
   trainer.fit(three_clouds(rows), {.epochs = 1, .batch_size = 64});
   if (evaluated) trainer.evaluate(three_clouds(evaluated));
-  return in_use - before;
+  return aligned_bytes() - before;
 }
 
 TEST(Arena, IsOneForATrainersPrograms) {
