@@ -164,7 +164,7 @@ TEST_F(CudaLibrary, TheFakeFillingFindsItsAccessesInOrder) {
       program.state->values.emplace(
           value.name, StateValue{StateEntry::Role::parameter, value.type.dtype, value.type.shape,
                                  DeviceMemory(backend, value.type.bytes())});
-  program.arena = DeviceMemory(backend, program.plan.arena_bytes);
+  program.arena->reserve(backend, program.plan.arena_bytes);
   const std::vector<float> input(24 * 16);
   std::vector<float> output(24 * 40);
   const std::vector<const void*> inputs(program.plan.inputs.size(), input.data());
