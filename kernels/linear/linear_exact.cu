@@ -106,7 +106,7 @@ FORNAX_DEVICE void store_tile(const TileProduct<E>& p, float* words, const float
 
 /// A block owns a tile of c (grid x: columns, y: rows) and a chunk of k (z). 256 threads along x.
 template <class E, bool a_by_k, bool b_by_k, int T>
-__global__ void __launch_bounds__(kBlock, 1) linear_exact(TileProduct<E> p) {
+__global__ void __launch_bounds__(kBlock, T == 4 ? 2 : 1) linear_exact(TileProduct<E> p) {
   using Layout = Tiles<T>;
   float* words = &shared_memory<Layout>().words[0];
   const std::int64_t m = std::int64_t{blockIdx.y} * Layout::kTile;
