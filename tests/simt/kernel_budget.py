@@ -6,8 +6,8 @@
 Compiles each .cu for sm_80 and sm_90a and reads `ptxas -v`. Fails when a number grew, when a
 kernel spills or has no line, when a line has no kernel, when a file makes another number of
 kernels than build_budget says (its seconds are a record), and when a load or store of global or
-shared memory comes from a line outside kernels/device: only what passes the named functions is
-counted by the simt machine. Skips (77) without nvcc.
+shared memory in a kernel of the library comes from a line outside kernels/device: only what passes
+the named functions is counted by the simt machine. Skips (77) without nvcc.
 """
 import argparse
 import concurrent.futures
@@ -126,7 +126,8 @@ def measure(nvcc, ccbin):
         if count != len(kernels):
             sys.exit(f"{file}: {count} kernels for one architecture, {len(kernels)} for another")
         build[file] = (count, seconds + one.seconds)
-        raw.update(raw_accesses(one.ptx))
+        if file.startswith("kernels/"):
+            raw.update(raw_accesses(one.ptx))
     return measured, build, sorted(raw)
 
 
