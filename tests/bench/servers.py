@@ -97,9 +97,10 @@ def interleave(servers, repeats, sample_seconds, seconds):
             server.sample()
 
 
-def check_equal(ours, theirs, tolerance=1e-4, small=1e-2):
+def check_equal(ours, theirs, tolerance=1e-4, small=0.1):
     """The same work gives the same numbers. Each group is a result's; numbers below `small` times
-    the largest of their group are judged by that."""
+    the largest of their group are judged by that. They are sums whose terms cancel: one f32 chain
+    of 65536 products of normal numbers is about 200 and off by 6e-4, at times by 4e-3."""
     if [len(group) for group in ours] != [len(group) for group in theirs]:
         raise Failure(f'{sum(map(len, ours))} numbers here, {sum(map(len, theirs))} there')
     for group, (mine, others) in enumerate(zip(ours, theirs)):

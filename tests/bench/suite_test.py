@@ -33,6 +33,9 @@ def result(seconds, ratio, group='steps', **more):
 class Suite(unittest.TestCase):
     def test_unequal_work_is_refused(self):
         check_equal([[1.0, 2.0], [3e-9]], [[1.00005, 2.0], [3e-9]])
+        check_equal([[600.0, 4.2370]], [[600.0, 4.2381]])
+        with self.assertRaises(Failure):
+            check_equal([[600.0, 4.2370]], [[600.0, 4.2450]])
         for theirs in ([[1.001, 2.0], [3e-9]], [[1.0, 2.0], [3.1e-9]], [[1.0], [3e-9]],
                        [[1.0, float('nan')], [3e-9]]):
             with self.assertRaises(Failure):
