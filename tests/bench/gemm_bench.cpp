@@ -4,8 +4,10 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <new>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kernels/host/gemm.h"
@@ -69,6 +71,10 @@ struct Timer {
   std::vector<double> seconds;
   template <class Body>
   void time(std::int64_t calls, Body&& body) {
+    // The other library's threads may still spin on the processors: they are left to go to sleep,
+    // and a call that is not timed wakes those of this one.
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    body();
     const auto begin = std::chrono::steady_clock::now();
     for (std::int64_t i = 0; i < calls; ++i) body();
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
@@ -77,10 +83,25 @@ struct Timer {
   double best() const { return *std::min_element(seconds.begin(), seconds.end()); }
 };
 
-std::vector<float> normal_values(std::int64_t count, std::uint32_t seed) {
+/// Memory that begins at a cache line, as values do in an arena.
+template <class T>
+struct AtLine {
+  using value_type = T;
+  AtLine() = default;
+  template <class U>
+  AtLine(const AtLine<U>&) {}
+  T* allocate(std::size_t count) {
+    return static_cast<T*>(::operator new (count * sizeof(T), std::align_val_t{256}));
+  }
+  void deallocate(T* memory, std::size_t) { ::operator delete (memory, std::align_val_t{256}); }
+  bool operator==(const AtLine&) const { return true; }
+};
+using Floats = std::vector<float, AtLine<float>>;
+
+Floats normal_values(std::int64_t count, std::uint32_t seed) {
   std::mt19937 engine(seed);
   std::normal_distribution<float> normal;
-  std::vector<float> values(static_cast<std::size_t>(count));
+  Floats values(static_cast<std::size_t>(count));
   for (float& v : values) v = normal(engine);
   return values;
 }
@@ -93,14 +114,15 @@ void call_dnnl([[maybe_unused]] const BenchCase& s, [[maybe_unused]] const Gemm&
 }
 
 void run_case(const BenchCase& s, double ceiling, double copy, int threads) {
-  const std::vector<float> a = normal_values(s.M * s.K, 1), b = normal_values(s.N * s.K, 2);
-  std::vector<float> c(static_cast<std::size_t>(s.M * s.N));
+  const Floats a = normal_values(s.M * s.K, 1), b = normal_values(s.N * s.K, 2);
+  Floats c(static_cast<std::size_t>(s.M * s.N));
   Gemm g{};
   g.M = s.M, g.N = s.N, g.K = s.K;
   g.a = s.a_transposed ? GemmOperand{a.data(), 1, s.M} : GemmOperand{a.data(), s.K, 1};
   g.b = s.b_transposed ? GemmOperand{b.data(), 1, s.N} : GemmOperand{b.data(), s.K, 1};
   g.c = c.data(), g.c_stride = s.N, g.sum_chunk = s.sum_chunk;
-  std::vector<std::byte> space(static_cast<std::size_t>(gemm_workspace_bytes(g, threads)));
+  std::vector<std::byte, AtLine<std::byte>> space(
+      static_cast<std::size_t>(gemm_workspace_bytes(g, threads)));
   const double flop = 2.0 * static_cast<double>(s.M * s.N) * static_cast<double>(s.K);
   const double bytes = 4.0 * static_cast<double>(s.M * s.K + s.N * s.K + s.M * s.N);
   const double expected = 1e-9 * flop / (0.5 * ceiling) + 1e-7;
