@@ -67,9 +67,8 @@ TEST(Prefetch, ForgetsWhatWasPrepared) {
   prefetch.forget();
   EXPECT_EQ(*prefetch.next(), 0);
   prefetch.forget();
-  numbers.number = 50;  // no call is under way
+  numbers.number = 50, numbers.throws_at = 52;  // no call is under way
   EXPECT_EQ(*prefetch.next(), 50);
-  numbers.throws_at = 52;
   EXPECT_EQ(*prefetch.next(), 51);
   prefetch.forget();  // an error, too
   EXPECT_EQ(*prefetch.next(), 53);
