@@ -45,7 +45,8 @@ void launch(const KernelArgs& args) {
 
 template <std::size_t... index>
 std::array<Kernel, kKernels> on_the_twin(std::index_sequence<index...>) {
-  setenv("FORNAX_CUBLASLT", FORNAX_CUBLASLT_TWIN, 0);
+  const char* given = std::getenv("FORNAX_CUBLASLT");  // set to nothing is not set
+  if (given == nullptr || *given == '\0') setenv("FORNAX_CUBLASLT", FORNAX_CUBLASLT_TWIN, 1);
   std::array<Kernel, kKernels> list{kernels_as_they_are()[index]...};
   ((list[index].launch = launch<index>), ...);
   return list;
