@@ -9,6 +9,7 @@
 
 #include "kernels/host/gemm_blocking.h"
 #include "kernels/host/gemm_tile.h"
+#include "kernels/host/gemm_transposed.h"
 #include "kernels/host/parallel.h"
 
 namespace fornax::host {
@@ -251,6 +252,7 @@ std::int64_t part_floats(const GemmBlocking& blocking, const TileShape& tile) {
 }
 
 std::int64_t workspace_floats(const Gemm& g, const TileShape& tile, int threads) {
+  if (is_transposed(g)) return transposed_workspace_floats(g, tile, threads);
   const GemmShares shares = share_gemm(g, tile, threads);
   const GemmBlocking blocking =
       block_gemm(shares.wave > 0 ? one_chunk(g) : g, shares.part_rows, shares.part_columns, tile);
@@ -363,6 +365,7 @@ void gemm(const Gemm& gemm, std::span<std::byte> workspace, int threads) {
   const auto address = reinterpret_cast<std::uintptr_t>(workspace.data());
   const auto past = static_cast<std::int64_t>(address % line_bytes);
   auto* space = reinterpret_cast<float*>(workspace.data() + (line_bytes - past) % line_bytes);
+  if (is_transposed(gemm)) return run_transposed(gemm, kernels, space, threads);
   const GemmShares shares = share_gemm(gemm, kernels.shape, threads);
   if (shares.wave > 0) return run_chunks(gemm, kernels, shares, space, threads);
   run_grid(gemm, kernels, shares, space, threads);

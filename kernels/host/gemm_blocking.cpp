@@ -6,9 +6,9 @@
 namespace fornax::host {
 namespace {
 
-constexpr std::int64_t depth_target = 320;           // of a chain's piece: a tile of b fills L1
-constexpr std::int64_t a_block_floats = 48 * 1024;   // stays in L2 beside streams of b
-constexpr std::int64_t b_block_floats = 256 * 1024;  // half of a large L2, or L3
+constexpr std::int64_t depth_target = 1024;          // of a chain's piece: c is resumed seldom
+constexpr std::int64_t a_block_floats = 64 * 1024;   // stays in L2 beside a tile's panel of b
+constexpr std::int64_t b_block_floats = 512 * 1024;  // stays in L3
 constexpr std::int64_t narrow_b_floats = 32 * 1024;  // all of b is packed and stays in L1 or L2
 constexpr std::int64_t direct_depth = 256;           // longest rows of a that are read in place
 constexpr std::int64_t narrow_tiles = 8;             // of one block where a is read in place

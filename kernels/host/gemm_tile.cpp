@@ -195,6 +195,27 @@ void pack(const PackArguments& p) {
   pack_elements(p, p.depth / 4 * 4);
 }
 
+void transpose(const TransposeArguments& t) {
+  const D d;
+  std::int64_t i = 0;
+  for (; i + lanes <= t.rows; i += lanes) {
+    const float* row[lanes];
+    row_pointers({t.from, t.from_stride, 1}, i, lanes, row);
+    std::int64_t j = 0;
+    for (; j + 4 <= t.columns; j += 4) {
+      V column[4];
+      load_transposed(row, j, column);
+#pragma GCC unroll 4
+      for (int q = 0; q < 4; ++q) hn::StoreU(column[q], d, t.to + (j + q) * t.to_stride + i);
+    }
+    for (; j < t.columns; ++j)
+      for (int r = 0; r < lanes; ++r) t.to[j * t.to_stride + i + r] = row[r][j];
+  }
+  for (; i < t.rows; ++i)
+    for (std::int64_t j = 0; j < t.columns; ++j)
+      t.to[j * t.to_stride + i] = t.from[i * t.from_stride + j];
+}
+
 constexpr std::int64_t fetched_ahead = 48;  // floats
 
 /// Outputs [n, n + count) of every row, b contiguous in k: b is transposed in registers, `groups`
@@ -312,6 +333,7 @@ const GemmKernels& kernels() {
     fill<1, true>(k.rows_apart, Rows{});
     fill<2, true>(k.rows_apart, Rows{});
     k.pack = pack;
+    k.transpose = transpose;
     k.few_rows = few_rows_of;
     return k;
   }();

@@ -37,6 +37,15 @@ struct PackArguments {
   float* out;  // out[k * width + i]; what stands at valid <= i < width is finite if the source is
 };
 
+/// to[j * to_stride + i] = from[i * from_stride + j] for i < rows, j < columns.
+struct TransposeArguments {
+  const float* from;
+  std::int64_t from_stride;
+  std::int64_t rows, columns;
+  float* to;
+  std::int64_t to_stride;
+};
+
 /// The widest tile of any instruction set, and how far packing may write past its last element.
 inline constexpr int gemm_max_tile_rows = 14;
 inline constexpr int gemm_tile_vectors = 2;
@@ -63,6 +72,7 @@ struct GemmKernels {
   Table rows_together;  ///< the rows of a tile stand side by side: packed, or a^T in place
   Table rows_apart;
   void (*pack)(const PackArguments&);
+  void (*transpose)(const TransposeArguments&);
   void (*few_rows)(const FewRowsArguments&);
 };
 

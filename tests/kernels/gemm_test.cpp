@@ -179,7 +179,9 @@ TEST_F(GemmTest, SeveralBlocksOfEveryKind) {
   check_transpositions({.M = 230, .N = 70, .K = 1001}, {1, 2, 3, 7});  // one block of rows
   check_transpositions({.M = 901, .N = 45, .K = 130}, {1, 2, 7});      // narrow
   check_transpositions({.M = 1500, .N = 10, .K = 129}, {2});
-  check_transpositions({.M = 423, .N = 1030, .K = 650}, {1, 2, 7});  // blocks in all directions
+  check_transpositions({.M = 230, .N = 70, .K = 1401}, {1, 2});      // a chain in two pieces
+  check_transpositions({.M = 423, .N = 1030, .K = 650}, {1, 2, 7});  // blocks of both operands
+  check_transpositions({.M = 200, .N = 1030, .K = 1300}, {1, 2});    // blocks in all directions
   check_transpositions({.M = 1, .N = 517, .K = 1033}, {1, 2, 7});
   check_transpositions({.M = 517, .N = 1, .K = 1033}, {1, 3});
 }
@@ -189,6 +191,16 @@ TEST_F(GemmTest, FewRows) {
     check_transpositions({.M = M, .N = 2100, .K = 70, .gap = 3}, {1, 2, 7});
     for (std::int64_t K = 0; K <= 9; ++K) check_transpositions({.M = M, .N = 141, .K = K}, {1});
   }
+}
+
+TEST_F(GemmTest, RowsOfBReadInPlace) {
+  for (const std::int64_t M : {5, 8, 63, 64, 65, 127, 128, 129}) {
+    check({.M = M, .N = 301, .K = 70, .gap = 1},
+          random_operands({.M = M, .N = 301, .K = 70, .gap = 1}, 1), {1, 3});
+    check({.M = M, .N = 3, .K = 1601}, random_operands({.M = M, .N = 3, .K = 1601}, 2), {1, 2});
+  }
+  check_transpositions({.M = 128, .N = 230, .K = 2300, .gap = 1}, {1, 2, 7});  // pieces of k
+  check_transpositions({.M = 64, .N = 100, .K = 1024}, {1, 2});  // rows a page apart are packed
 }
 
 TEST_F(GemmTest, RowsReadInPlace) {
@@ -311,6 +323,8 @@ TEST_F(GemmTest, EpilogueSeesEveryFinishedOutputOnce) {
                         {901, 45, 130},
                         {1500, 10, 129},
                         {423, 1030, 650},
+                        {64, 301, 70, false, false, 0, 1},
+                        {128, 230, 2300},
                         {20, 33, 5000, true, true, 512},
                         {90, 91, 18'000, true, true, 256},
                         {700, 203, 1300, true, true, 512, 2}};

@@ -1,0 +1,138 @@
+#include "kernels/host/gemm_transposed.h"
+
+#include <algorithm>
+
+#include "kernels/host/gemm_blocking.h"
+#include "kernels/host/parallel.h"
+
+namespace fornax::host {
+namespace {
+
+constexpr std::int64_t most_rows = 128;              // of a; from here on packing b pays
+constexpr std::int64_t page_floats = 1024;           // rows of b so far apart share a set of L1
+constexpr std::int64_t piece_floats = 96 * 1024;     // of packed a; stays in L2
+constexpr std::int64_t block_tiles = 8;              // of b's rows that a panel of a meets
+constexpr std::int64_t part_products = 256 * 1024;   // fma that are worth waking a thread
+constexpr std::int64_t pack_part_floats = 8 * 1024;  // to pack that are worth waking a thread
+
+/// Extents of packed a, in panels of a tile's columns, and of b's blocks.
+struct Layout {
+  std::int64_t padded_rows;  ///< of a, in whole vectors
+  std::int64_t panels, panel;
+  std::int64_t depth, pieces;
+  std::int64_t block, blocks;  ///< rows of b
+  int threads;
+  std::int64_t packed_floats(std::int64_t K) const { return round_up(padded_rows * K, 16) + 16; }
+};
+
+Layout layout_of(const Gemm& g, const TileShape& tile, int threads) {
+  Layout layout{};
+  const std::int64_t useful = g.M * g.N * g.K / part_products;
+  layout.threads = static_cast<int>(std::clamp<std::int64_t>(useful, 1, std::max(threads, 1)));
+  layout.padded_rows = round_up(g.M, tile.lanes);
+  layout.panel = tile.columns();
+  layout.panels = divide_up(g.M, layout.panel);
+  layout.pieces = divide_up(g.K, std::max<std::int64_t>(piece_floats / layout.padded_rows, 8));
+  layout.depth = round_up(divide_up(g.K, layout.pieces), 8);
+  layout.pieces = divide_up(g.K, layout.depth);
+  // Threads take blocks as they come: a late one takes fewer.
+  const std::int64_t most = block_tiles * tile.rows;
+  const std::int64_t shares = layout.threads == 1 ? 1 : 4 * layout.threads;
+  layout.block =
+      std::clamp(round_up(divide_up(g.N, shares), tile.rows), std::int64_t{tile.rows}, most);
+  layout.blocks = divide_up(g.N, layout.block);
+  return layout;
+}
+
+/// Columns of c^T in panel p, in whole vectors.
+std::int64_t panel_columns(const Layout& layout, std::int64_t p) {
+  return std::min(layout.panel, layout.padded_rows - p * layout.panel);
+}
+
+/// Piece by piece of k, panel by panel.
+float* packed_panel(const Layout& layout, float* packed, std::int64_t k, std::int64_t depth,
+                    std::int64_t p) {
+  return packed + k * layout.padded_rows + p * layout.panel * depth;
+}
+
+void pack(const Gemm& g, const GemmKernels& kernels, const Layout& layout, float* packed) {
+  const std::int64_t grain =
+      divide_up(pack_part_floats, layout.depth * std::min(layout.panel, layout.padded_rows));
+  parallel_for(
+      layout.pieces * layout.panels, grain, layout.threads,
+      [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const std::int64_t k = i / layout.panels * layout.depth, p = i % layout.panels;
+          const std::int64_t depth = std::min(layout.depth, g.K - k), row = p * layout.panel;
+          const GemmOperand from{g.a.data + row * g.a.row_stride + k * g.a.column_stride,
+                                 g.a.row_stride, g.a.column_stride};
+          kernels.pack({from, depth, std::min(layout.panel, g.M - row), panel_columns(layout, p),
+                        packed_panel(layout, packed, k, depth, p)});
+        }
+      });
+}
+
+/// One panel of c^T for `rows` rows of b from t.a on.
+void multiply_panel(const Gemm& g, const GemmKernels& kernels, TileArguments t, std::int64_t rows) {
+  const std::int64_t vectors = t.b_stride / kernels.shape.lanes;
+  const std::int64_t count = divide_up(rows, kernels.shape.rows);
+  const std::int64_t height = rows / count, tall = rows % count;
+  const auto tiles = [&](std::int64_t tall_rows, std::int64_t number) {
+    if (number == 0) return;
+    t.tiles = number;
+    t.a_tile = tall_rows * g.b.row_stride;
+    kernels.rows_apart[tall_rows][vectors](t);
+    t.a += number * t.a_tile;
+    t.c += number * tall_rows * t.c_stride;
+  };
+  tiles(height + 1, tall);
+  tiles(height, count - tall);
+}
+
+/// Outputs of the block's columns: of c^T on the stack, then of c.
+void multiply_block(const Gemm& g, const GemmKernels& kernels, const Layout& layout,
+                    const GemmBlock& block, float* packed) {
+  alignas(64) float transposed[block_tiles * gemm_max_tile_rows * most_rows];
+  for (std::int64_t k = 0; k < g.K; k += layout.depth) {
+    const std::int64_t depth = std::min(layout.depth, g.K - k);
+    for (std::int64_t p = 0; p < layout.panels; ++p) {
+      TileArguments t{};
+      t.a = g.b.data + block.column * g.b.row_stride + k;
+      t.a_stride = g.b.row_stride;
+      t.b = packed_panel(layout, packed, k, depth, p);
+      t.b_stride = t.columns = panel_columns(layout, p);
+      t.c = transposed + p * layout.panel;
+      t.c_stride = layout.padded_rows;
+      t.depth = depth;
+      t.start = k == 0 ? TileStart::zero : TileStart::resume;
+      multiply_panel(g, kernels, t, block.columns);
+    }
+  }
+  float* c = g.c + block.column;
+  kernels.transpose({transposed, layout.padded_rows, block.columns, g.M, c, g.c_stride});
+  if (g.epilogue.apply) g.epilogue.apply(g.epilogue.context, c, g.c_stride, block);
+}
+
+}  // namespace
+
+bool is_transposed(const Gemm& g) {
+  return g.M <= most_rows && g.K > 0 && g.sum_chunk == 0 && g.b.column_stride == 1 &&
+         g.b.row_stride % page_floats != 0;
+}
+
+std::int64_t transposed_workspace_floats(const Gemm& g, const TileShape& tile, int threads) {
+  return layout_of(g, tile, threads).packed_floats(g.K);
+}
+
+void run_transposed(const Gemm& g, const GemmKernels& kernels, float* space, int threads) {
+  const Layout layout = layout_of(g, kernels.shape, threads);
+  pack(g, kernels, layout, space);
+  parallel_for(layout.blocks, 1, layout.threads, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t n = i * layout.block;
+      multiply_block(g, kernels, layout, {0, g.M, n, std::min(layout.block, g.N - n)}, space);
+    }
+  });
+}
+
+}  // namespace fornax::host

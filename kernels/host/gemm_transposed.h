@@ -1,0 +1,17 @@
+// The product of few to some hundred rows, computed as c^T = b a^T: rows of b are broadcast from
+// where they lie and only a is packed. The other way round, packing b costs as much as many of its
+// products, since each element serves few rows. The chain of an output is the same, so are its bits.
+#pragma once
+#include "kernels/host/gemm_tile.h"
+
+namespace fornax::host {
+
+/// Whether gemm() computes it so: b contiguous in k, rows enough to fill vectors, one chain.
+bool is_transposed(const Gemm& gemm);
+
+std::int64_t transposed_workspace_floats(const Gemm& gemm, const TileShape& tile, int threads);
+
+/// `space` begins at a cache line.
+void run_transposed(const Gemm& gemm, const GemmKernels& kernels, float* space, int threads);
+
+}  // namespace fornax::host
