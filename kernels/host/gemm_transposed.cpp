@@ -1,3 +1,4 @@
+// Packing, blocks and shares of c^T = b a^T.
 #include "kernels/host/gemm_transposed.h"
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // The product of few to some hundred rows, computed as c^T = b a^T: rows of b are broadcast from
-// where they lie and only a is packed. The other way round, packing b costs as much as many of its
-// products, since each element serves few rows. The chain of an output is the same, so are its bits.
+// where they lie, only a is packed. The other way round, packing b costs as much as many of its
+// products, since each element serves few rows. An output's chain is the same, so are its bits.
 #pragma once
 #include "kernels/host/gemm_tile.h"
 

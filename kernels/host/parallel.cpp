@@ -22,7 +22,7 @@ namespace fornax::host {
 namespace {
 
 constexpr int kMaxThreads = 1024;
-constexpr int kSpins = 2000;        // about 50 us; then the thread yields to any other that waits,
+constexpr int kSpins = 2000;  // about 50 us; then the thread yields to any other that waits,
 constexpr auto kYields = std::chrono::microseconds(400);  // then it sleeps
 constexpr int kPartsPerThread = 4;  // more parts than threads: a late thread takes fewer
 thread_local bool inside_part = false;
@@ -42,9 +42,9 @@ int cpus_of_process() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-/// Lets a thread run on every CPU of the caller's but `here`. A scheduler that wakes a thread beside
-/// the one that woke it leaves it waiting there for as long as that one works: seen on a virtual
-/// machine, whose second CPU stayed idle through calls of 2 ms.
+/// Lets a thread run on every CPU of the caller's but `here`. A scheduler that wakes a thread
+/// beside the one that woke it leaves it waiting there as long as that one works: seen on a virtual
+/// machine whose second CPU stayed idle through calls of 2 ms.
 void keep_off(std::thread& thread, int here) {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -186,7 +186,8 @@ class Pool {
     decide_spinning(wanted);
     try {
       workers_.reserve(wanted);
-      while (workers_.size() < wanted) workers_.push_back(std::make_unique<Worker>(may_spin_, here));
+      while (workers_.size() < wanted)
+        workers_.push_back(std::make_unique<Worker>(may_spin_, here));
     } catch (const std::system_error&) {
       // The system gives no more threads: those that are there share the parts.
     }

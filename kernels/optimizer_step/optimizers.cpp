@@ -9,6 +9,8 @@ namespace {
 
 using kernels::require;
 
+constexpr std::int64_t kElementsUpdatedAlone = 128 * 1024;
+
 void require_range(const char* option, double value, double low, double end) {
   require(value >= low && value < end, ErrorCode::invalid_argument,
           std::string("optimizer: ") + option + " must lie in [" + std::to_string(low) + ", " +
@@ -48,21 +50,62 @@ TensorSettings settings_of(const Gradients& gradients, double weight_decay,
   return settings;
 }
 
-void add_update(Graph graph, std::string_view op, const Gradients& gradients, int moments,
-                Attributes attributes) {
-  require(!gradients.items.empty(), ErrorCode::invalid_argument,
-          std::string(op) + ": there is no gradient to apply");
+/// An optimizer's node without its tensors: what all of them share.
+struct Update {
+  std::string_view op;
+  int moments;
+  Attributes attributes;
+};
+
+std::vector<double> chosen(const std::vector<double>& values, const std::vector<std::size_t>& of) {
+  std::vector<double> some;
+  for (const std::size_t i : of) some.push_back(values[i]);
+  return some;
+}
+
+/// One node for the listed tensors; moments[m][i] is moment m of tensor i.
+void add_node(Graph graph, const Gradients& gradients, const Update& update,
+              const TensorSettings& settings, const std::vector<std::vector<Value>>& moments,
+              const std::vector<std::size_t>& tensors) {
   std::vector<Value> in;
-  for (const auto& item : gradients.items) in.push_back(item.parameter);
-  for (const auto& item : gradients.items) in.push_back(item.gradient);
-  for (int m = 1; m <= moments; ++m)
-    for (const auto& item : gradients.items)
-      in.push_back(graph.state(item.parameter.name() + ".moment" + std::to_string(m),
-                               item.parameter.shape(), zeros(), item.parameter.dtype()));
+  for (const std::size_t i : tensors) in.push_back(gradients.items[i].parameter);
+  for (const std::size_t i : tensors) in.push_back(gradients.items[i].gradient);
+  for (const auto& moment : moments)
+    for (const std::size_t i : tensors) in.push_back(moment[i]);
   in.push_back(gradients.scale);
-  attributes.set("tensors", static_cast<std::int64_t>(gradients.items.size()));
-  attributes.set("moments", static_cast<std::int64_t>(moments));
-  graph.add(op, in, std::move(attributes));
+  Attributes attributes = update.attributes;
+  attributes.set("tensors", static_cast<std::int64_t>(tensors.size()));
+  attributes.set("moments", static_cast<std::int64_t>(moments.size()));
+  attributes.set("weight_decay", chosen(settings.weight_decay, tensors));
+  attributes.set("learning_rate_scale", chosen(settings.learning_rate_scale, tensors));
+  graph.add(update.op, in, std::move(attributes));
+}
+
+/// A tensor so large that its update is worth a launch of its own, which runs as soon as its
+/// gradient is there: then the gradient is still near, and its memory is free for the next one.
+/// A scale that clips by the norm of all gradients must wait for them, and one node does for all.
+bool updated_alone(const Gradients& gradients, std::size_t i) {
+  return !gradients.scale &&
+         gradients.items[i].parameter.shape().elements() >= kElementsUpdatedAlone;
+}
+
+void add_update(Graph graph, const Gradients& gradients, const Update& update,
+                const TensorSettings& settings) {
+  require(!gradients.items.empty(), ErrorCode::invalid_argument,
+          std::string(update.op) + ": there is no gradient to apply");
+  std::vector<std::vector<Value>> moments(static_cast<std::size_t>(update.moments));
+  for (std::size_t m = 0; m < moments.size(); ++m)
+    for (const auto& item : gradients.items)
+      moments[m].push_back(graph.state(item.parameter.name() + ".moment" + std::to_string(m + 1),
+                                       item.parameter.shape(), zeros(), item.parameter.dtype()));
+  std::vector<std::size_t> together;
+  for (std::size_t i = 0; i < gradients.items.size(); ++i) {
+    if (updated_alone(gradients, i))
+      add_node(graph, gradients, update, settings, moments, {i});
+    else
+      together.push_back(i);
+  }
+  if (!together.empty()) add_node(graph, gradients, update, settings, moments, together);
 }
 
 }  // namespace
@@ -73,14 +116,15 @@ void sgd(Graph graph, const Gradients& gradients, const SgdOptions& options) {
   require_range("momentum", options.momentum, 0, 1);
   require(!options.nesterov || options.momentum > 0, ErrorCode::invalid_argument,
           "sgd: nesterov needs momentum > 0");
-  auto settings = settings_of(gradients, options.weight_decay, options.groups);
+  const TensorSettings settings = settings_of(gradients, options.weight_decay, options.groups);
   const std::int64_t slot = graph.step_scalar("learning_rate", options.learning_rate);
-  add_update(graph, "sgd", gradients, options.momentum > 0 ? 1 : 0,
-             {{"learning_rate_slot", slot},
-              {"momentum", options.momentum},
-              {"nesterov", static_cast<std::int64_t>(options.nesterov)},
-              {"weight_decay", std::move(settings.weight_decay)},
-              {"learning_rate_scale", std::move(settings.learning_rate_scale)}});
+  add_update(graph, gradients,
+             {"sgd",
+              options.momentum > 0 ? 1 : 0,
+              {{"learning_rate_slot", slot},
+               {"momentum", options.momentum},
+               {"nesterov", static_cast<std::int64_t>(options.nesterov)}}},
+             settings);
 }
 
 void adamw(Graph graph, const Gradients& gradients, const AdamWOptions& options) {
@@ -90,15 +134,16 @@ void adamw(Graph graph, const Gradients& gradients, const AdamWOptions& options)
   require_range("beta2", options.beta2, 0, 1);
   require(options.epsilon > 0, ErrorCode::invalid_argument,
           "adamw: epsilon must be positive; got " + std::to_string(options.epsilon));
-  auto settings = settings_of(gradients, options.weight_decay, options.groups);
+  const TensorSettings settings = settings_of(gradients, options.weight_decay, options.groups);
   const std::int64_t slot = graph.step_scalar("learning_rate", options.learning_rate);
-  add_update(graph, "adamw", gradients, 2,
-             {{"learning_rate_slot", slot},
-              {"beta1", options.beta1},
-              {"beta2", options.beta2},
-              {"epsilon", options.epsilon},
-              {"weight_decay", std::move(settings.weight_decay)},
-              {"learning_rate_scale", std::move(settings.learning_rate_scale)}});
+  add_update(graph, gradients,
+             {"adamw",
+              2,
+              {{"learning_rate_slot", slot},
+               {"beta1", options.beta1},
+               {"beta2", options.beta2},
+               {"epsilon", options.epsilon}}},
+             settings);
 }
 
 Gradients clip_by_global_norm(Gradients gradients, double max_norm) {

@@ -1,4 +1,5 @@
-// Streams and events of a plan: weight gradients run beside the backward pass.
+// Streams and events of a plan: weight gradients, and updates by them, run beside the backward
+// pass.
 #include <algorithm>
 #include <array>
 
@@ -14,15 +15,21 @@ constexpr int kSecond = 1;  // the main stream is 0
 
 class Assigner {
  public:
-  explicit Assigner(Plan& plan) : plan_(plan) {}
+  explicit Assigner(Plan& plan) : plan_(plan), dependencies_(dependencies_of(plan.graph)) {}
 
-  /// Sets streams; false when nothing leaves the main stream, which always has the first step.
+  /// Sets streams; false when nothing leaves the main stream, which always has the first step and
+  /// the last.
   bool choose_streams() {
+    std::vector<char> on_second(plan_.graph.nodes.size(), 0);
     bool any = false;
     for (PlanStep& step : plan_.steps) {
-      if (step.kind != PlanStep::Kind::launch || &step == plan_.steps.data()) continue;
-      if (!plan_.graph.nodes[at(step.node)].op->weight_gradient) continue;
+      if (step.kind != PlanStep::Kind::launch) continue;
+      if (&step == &plan_.steps.front() || &step == &plan_.steps.back()) continue;
+      if (!plan_.graph.nodes[at(step.node)].op->weight_gradient &&
+          !ends_there(step.node, on_second))
+        continue;
       step.stream = kSecond;
+      on_second[at(step.node)] = 1;
       any = true;
     }
     return any;
@@ -37,19 +44,32 @@ class Assigner {
   }
 
  private:
+  /// An update that takes nothing but states, inputs and what the second stream makes.
+  bool ends_there(int node, const std::vector<char>& on_second) const {
+    if (!dependencies_.update[at(node)]) return false;
+    bool any = false;
+    for (const int id : plan_.graph.nodes[at(node)].in) {
+      if (id == kAbsent) continue;
+      const int producer = plan_.graph.values[at(dependencies_.base[at(id)])].producer;
+      if (producer == kAbsent) continue;
+      if (!on_second[at(producer)]) return false;
+      any = true;
+    }
+    return any;
+  }
+
   /// For every step, the last step of the other stream that it needs. Waiting for one of a stream
   /// waits for all before it.
   void find_needs() {
     needs_.assign(plan_.steps.size(), kAbsent);
-    const Dependencies dependencies = dependencies_of(plan_.graph);
     // By node and stream: the last step that it is or, through views, needs.
     std::vector<std::array<int, 2>> last(plan_.graph.nodes.size(), {kAbsent, kAbsent});
     std::vector<int> step_of(plan_.graph.nodes.size(), kAbsent);
     for (std::size_t s = 0; s < plan_.steps.size(); ++s)
       if (plan_.steps[s].node != kAbsent) step_of[at(plan_.steps[s].node)] = static_cast<int>(s);
-    for (const int n : schedule(plan_.graph, dependencies)) {
+    for (const int n : schedule(plan_.graph, dependencies_)) {
       std::array<int, 2> needed{kAbsent, kAbsent};
-      for (const int earlier : dependencies.before[at(n)])
+      for (const int earlier : dependencies_.before[at(n)])
         for (std::size_t k = 0; k < 2; ++k) needed[k] = std::max(needed[k], last[at(earlier)][k]);
       const int s = step_of[at(n)];
       if (s == kAbsent) {
@@ -90,6 +110,8 @@ class Assigner {
         due = false;
       }
     }
+    // The last step, on the main stream, ends after both.
+    if (!second.empty()) needs_.back() = std::max(needs_.back(), second.back());
   }
 
   /// Waits only for what the stream does not know already.
@@ -111,6 +133,7 @@ class Assigner {
   }
 
   Plan& plan_;
+  Dependencies dependencies_;
   std::vector<int> needs_;
   std::vector<std::array<int, 2>> known_;  ///< by step and stream: the last step that has ended
   std::array<int, 2> last_{kAbsent, kAbsent};

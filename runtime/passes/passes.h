@@ -29,6 +29,7 @@ struct Dependencies {
   std::vector<int> base;     ///< by value: the value whose bytes a view shows; itself when no view
   std::vector<int> updater;  ///< by value: the node that replaces its content; kAbsent
   std::vector<char> view;    ///< by node: makes views only, so nothing is launched
+  std::vector<char> update;  ///< by node: makes nothing but new contents of states
   /// By node: nodes that come earlier. An update of state comes after every read of the old
   /// content.
   std::vector<std::vector<int>> before;
@@ -37,7 +38,8 @@ struct Dependencies {
 /// updated is no parameter or state.
 Dependencies dependencies_of(const GraphData& graph);
 
-/// Nodes in an order that respects `before`; among those that may run, the one made first.
+/// Nodes in an order that respects `before`; among those that may run, an update, for what it reads
+/// is then free, else the one made first.
 /// Source: Kahn 1962. Throws Error{invalid_argument} naming op and state when reads of old and new
 /// content of a state depend on each other.
 std::vector<int> schedule(const GraphData& graph, const Dependencies& dependencies);

@@ -47,20 +47,24 @@ void find_views(const GraphData& graph, Dependencies& found) {
 
 void find_updates(const GraphData& graph, Dependencies& found) {
   found.updater.assign(graph.values.size(), kAbsent);
+  found.update.assign(graph.nodes.size(), 0);
   std::vector<char> state(graph.values.size(), 0);
   for (std::size_t id = 0; id < state.size(); ++id)
     state[id] = graph.values[id].role == Role::parameter || graph.values[id].role == Role::state;
   for (int n = 0; n < static_cast<int>(graph.nodes.size()); ++n) {
     const NodeData& node = graph.nodes[at(n)];
     if (!node.op->aliases) continue;
+    std::size_t updates = 0;
     for (const kernels::Alias& alias : aliases_of(graph, node)) {
       if (alias.kind != Kind::updates_state || node.in[at(alias.in)] == kAbsent) continue;
+      ++updates;
       const int old = found.base[at(node.in[at(alias.in)])];
       if (!state[at(old)] || found.updater[at(old)] != kAbsent)
         refuse_update(graph, n, alias.in, found.updater[at(old)]);
       found.updater[at(old)] = n;
       if (node.out[at(alias.out)] != kAbsent) state[at(node.out[at(alias.out)])] = 1;
     }
+    found.update[at(n)] = updates > 0 && updates == node.out.size();
   }
 }
 
@@ -116,17 +120,21 @@ std::vector<int> schedule(const GraphData& graph, const Dependencies& dependenci
     for (const int earlier : dependencies.before[n])
       after[at(earlier)].push_back(static_cast<int>(n));
   }
+  // Updates count as made before all others.
+  const auto key = [&](int n) {
+    return dependencies.update[at(n)] ? n - static_cast<int>(count) : n;
+  };
   std::priority_queue<int, std::vector<int>, std::greater<>> ready;
   for (std::size_t n = 0; n < count; ++n)
-    if (missing[n] == 0) ready.push(static_cast<int>(n));
+    if (missing[n] == 0) ready.push(key(static_cast<int>(n)));
   std::vector<int> order;
   order.reserve(count);
   while (!ready.empty()) {
-    const int n = ready.top();
+    const int n = ready.top() < 0 ? ready.top() + static_cast<int>(count) : ready.top();
     ready.pop();
     order.push_back(n);
     for (const int later : after[at(n)])
-      if (--missing[at(later)] == 0) ready.push(later);
+      if (--missing[at(later)] == 0) ready.push(key(later));
   }
   if (order.size() < count) refuse_cycle(graph, dependencies, missing);
   return order;

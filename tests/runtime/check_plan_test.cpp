@@ -165,7 +165,7 @@ const Fault kFaults[] = {
        s.value(s.updated).location = s.value(s.w0).location;
        s.value(s.updated).root = s.w0;
      }},
-    {"dropped_waits", "without waiting for",
+    {"dropped_waits", "while it is still in use",
      [](Sample& s) {
        for (PlanStep& step : s.plan.steps)
          if (step.stream == 0) step.waits.clear();

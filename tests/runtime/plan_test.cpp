@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
+#include <string>
 
 #include "tests/runtime/test_graph.h"
 
@@ -94,15 +96,31 @@ TEST(Plan, AChainNeedsTwoBuffers) {
   EXPECT_EQ(plan.lower_bound_bytes, 2 * 4096);
 }
 
-TEST(Plan, WeightGradientsRunOnTheSecondStream) {
+TEST(Plan, WeightGradientsAndTheirUpdatesRunOnTheSecondStream) {
   GraphMaker maker;
   const int loss = training_chain(maker, 3, 64);
   const Plan plan = plan_of(maker, {loss}, 2);
   EXPECT_EQ(plan.streams, 2);
-  const auto second = std::count_if(plan.steps.begin(), plan.steps.end(),
-                                    [](const PlanStep& step) { return step.stream == 1; });
-  EXPECT_EQ(second, 3);
+  std::map<std::string, int> second;
+  for (const PlanStep& step : plan.steps)
+    if (step.stream == 1)
+      ++second[std::string(plan.graph.nodes[static_cast<std::size_t>(step.node)].op->name)];
+  EXPECT_EQ(second, (std::map<std::string, int>{{"test_weight_gradient", 3}, {"test_update", 3}}));
+  EXPECT_EQ(plan.steps.back().stream, 0);
   EXPECT_LE(plan.events, 6);
+}
+
+TEST(Plan, AnUpdateRunsAsSoonAsItMay) {
+  GraphMaker maker;
+  const int loss = training_chain(maker, 3, 64);
+  const Plan plan = plan_of(maker, {loss}, 1);
+  std::string order;
+  for (const PlanStep& step : plan.steps) {
+    if (step.node == kAbsent) continue;
+    const std::string_view op = plan.graph.nodes[static_cast<std::size_t>(step.node)].op->name;
+    order += op == "test_update" ? 'u' : op == "test_weight_gradient" ? 'g' : '.';
+  }
+  EXPECT_EQ(order, "......gu.gugu");
 }
 
 TEST(Plan, TheSecondStreamAlwaysBeginsAtTheMainOne) {

@@ -1,4 +1,4 @@
-// Optimizers: the update of every parameter as one node, and clipping by global norm.
+// Optimizers: updates of all parameters, and clipping by global norm.
 #pragma once
 #include <fornax/graph.h>
 
@@ -26,8 +26,9 @@ struct SgdOptions {
 ///   d = scale g + weight_decay p;  m = momentum m + d;  d = m (Nesterov: d + momentum m)
 ///   p = p - learning_rate d
 /// Parameters and gradients f32. Keeps the state "<parameter>.moment1" (zeros) when momentum > 0.
-/// One node, and on CUDA one launch for up to 256 tensors. The host changes the learning rate
-/// between steps through the step scalar "learning_rate".
+/// One node for all tensors, on CUDA one launch for up to 256 of them; but without a scale tensors
+/// of at least 128 Ki elements have a node each, which runs as soon as its gradient is there. The
+/// host changes the learning rate between steps through the step scalar "learning_rate".
 /// Throws Error{invalid_argument} for an option outside its range, or a group's parameter that has
 /// no gradient here or stands in two groups.
 FORNAX_API void sgd(Graph graph, const Gradients& gradients, const SgdOptions& options = {});
