@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <string>
 
 #include "kernels/host/gemm_blocking.h"
@@ -31,10 +32,6 @@ struct Part {
   float* packed_a;
   float* packed_b;
   std::int64_t behind;  ///< k up to which rows in place may be fetched ahead
-};
-
-struct Share {
-  std::int64_t index, count;
 };
 
 /// A block of the part and the piece of the sum that is added to it now.
@@ -88,6 +85,33 @@ void finish(const Part& part, const GemmBlock& block) {
   epilogue.apply(epilogue.context, part.gemm.c + block.row * stride + block.column, stride, block);
 }
 
+/// Operands in place that the next piece or block begins with, in shares of `tiles` tiles. Hardware
+/// sees no stream in rows of which a tile reads a part.
+struct Ahead {
+  FetchAhead range[2];
+
+  void add(const float* from, std::int64_t floats, std::int64_t tiles) {
+    range[range[0].share > 0] = {from, round_up(divide_up(floats, tiles), line_floats)};
+  }
+};
+
+Ahead ahead_of(const Part& part, const Piece& piece, std::int64_t tiles) {
+  Ahead ahead{};
+  const GemmBlock& block = piece.block;
+  const GemmOperand &a = part.gemm.a, &b = part.gemm.b;
+  const std::int64_t k = piece.k + piece.depth;
+  const std::int64_t depth = std::min(part.blocking.depth, part.behind - k);
+  if (depth > 0 && part.blocking.a_in_place && a.row_stride == 1)
+    ahead.add(from(a, part.area.row, k).data, depth * a.column_stride, tiles);
+  if (depth > 0 && part.blocking.b_in_place)
+    ahead.add(from(b, part.area.column, k).data, depth * b.column_stride, tiles);
+  const std::int64_t row = block.row + block.rows;
+  const std::int64_t rows = std::min(block.rows, part.area.row + part.area.rows - row);
+  if (rows > 0 && part.blocking.a_in_place && a.row_stride != 1)
+    ahead.add(from(a, row, piece.k).data, rows * a.row_stride, tiles);
+  return ahead;
+}
+
 /// `tiles` tiles of `height` rows from row `begin` of the block on, with the panel of t.
 void multiply_tiles(const Part& part, const Piece& piece, TileArguments t, std::int64_t begin,
                     std::int64_t height, std::int64_t vectors) {
@@ -102,8 +126,9 @@ void multiply_tiles(const Part& part, const Piece& piece, TileArguments t, std::
   (apart ? part.kernels.rows_apart : part.kernels.rows_together)[height][vectors](t);
 }
 
-/// All tiles of the block in the panel of columns [j, j + columns).
-void multiply_panel(const Part& part, const Piece& piece, std::int64_t j, std::int64_t columns) {
+/// All tiles of the block in the panel of columns [j, j + columns); `ahead` moves on.
+void multiply_panel(const Part& part, const Piece& piece, std::int64_t j, std::int64_t columns,
+                    Ahead& ahead) {
   const GemmBlock& block = piece.block;
   const std::int64_t vectors = panel_vectors(part, columns);
   const bool in_place = part.blocking.b_in_place;
@@ -116,34 +141,15 @@ void multiply_panel(const Part& part, const Piece& piece, std::int64_t j, std::i
   t.depth = piece.depth, t.columns = columns, t.start = piece.start;
   const std::int64_t count = divide_up(block.rows, part.kernels.shape.rows);
   const std::int64_t height = block.rows / count, tall = block.rows % count;
-  t.tiles = tall;
-  if (tall > 0) multiply_tiles(part, piece, t, 0, height + 1, vectors);
-  t.tiles = count - tall;
-  multiply_tiles(part, piece, t, tall * (height + 1), height, vectors);
-}
-
-/// Asks for a share of `depth` rows of `width` elements from the operand's first on.
-void prefetch_rows(const GemmOperand& operand, std::int64_t depth, std::int64_t width,
-                   const Share& share) {
-  const std::int64_t begin = depth * share.index / share.count;
-  const std::int64_t end = depth * (share.index + 1) / share.count;
-  for (std::int64_t k = begin; k < end; ++k) {
-    const float* row = from(operand, 0, k).data;
-    for (std::int64_t i = 0; i < width; i += line_floats) __builtin_prefetch(row + i);
-  }
-}
-
-/// Operands in place come from far when a piece begins: while one is multiplied, the next is
-/// fetched. Hardware does not see a stream in rows of which a tile reads a part.
-void prefetch_next(const Part& part, const Piece& piece, const Share& share) {
-  const std::int64_t k = piece.k + piece.depth;
-  const std::int64_t depth = std::min(part.blocking.depth, part.behind - k);
-  const GemmOperand &a = part.gemm.a, &b = part.gemm.b;
-  if (depth <= 0) return;
-  if (part.blocking.a_in_place && a.row_stride == 1)
-    prefetch_rows(from(a, part.area.row, k), depth, part.area.rows, share);
-  if (part.blocking.b_in_place)
-    prefetch_rows(from(b, part.area.column, k), depth, part.area.columns, share);
+  const auto tiles = [&](std::int64_t begin, std::int64_t number, std::int64_t rows) {
+    if (number == 0) return;
+    t.tiles = number;
+    std::copy(std::begin(ahead.range), std::end(ahead.range), t.ahead);
+    for (FetchAhead& range : ahead.range) range.from += number * range.share;
+    multiply_tiles(part, piece, t, begin, rows, vectors);
+  };
+  tiles(0, tall, height + 1);
+  tiles(tall * (height + 1), count - tall, height);
 }
 
 /// One block, b's panels outermost; what is finished is handed on while it is in cache.
@@ -152,10 +158,12 @@ void multiply(const Part& part, const Piece& piece) {
   const bool last = piece.k + piece.depth >= part.gemm.K;
   const bool at_once = block.rows * block.columns <= finished_at_once;
   const std::int64_t width = part.kernels.shape.columns();
+  Ahead ahead =
+      ahead_of(part, piece,
+               divide_up(block.columns, width) * divide_up(block.rows, part.kernels.shape.rows));
   for (std::int64_t j = 0; j < block.columns; j += width) {
     const std::int64_t columns = std::min(width, block.columns - j);
-    prefetch_next(part, piece, {j / width, divide_up(block.columns, width)});
-    multiply_panel(part, piece, j, columns);
+    multiply_panel(part, piece, j, columns, ahead);
     if (last && !at_once) finish(part, {block.row, block.rows, block.column + j, columns});
   }
   if (last && at_once) finish(part, block);

@@ -103,8 +103,13 @@ template <int rows, int vectors, bool apart>
 void tiles(const TileArguments& t) {
   const float* a = t.a;
   float* c = t.c;
-  for (std::int64_t i = 0; i < t.tiles; ++i, a += t.a_tile, c += rows * t.c_stride)
+  const float* ahead[2] = {t.ahead[0].from, t.ahead[1].from};
+  for (std::int64_t i = 0; i < t.tiles; ++i, a += t.a_tile, c += rows * t.c_stride) {
+    for (int f = 0; f < 2; ++f)
+      for (const float* end = ahead[f] + t.ahead[f].share; ahead[f] < end; ahead[f] += 16)
+        __builtin_prefetch(ahead[f]);
     tile<rows, vectors, apart>(t, a, c);
+  }
 }
 
 void pack_elements(const PackArguments& p, std::int64_t first_depth) {

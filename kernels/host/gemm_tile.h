@@ -12,6 +12,13 @@ enum class TileStart {
   add,     ///< acc = +0.0; c = c + acc: the next chunk of the sum
 };
 
+/// Memory that later tiles need: each tile asks for its share, so that no burst of requests stalls
+/// the FMAs.
+struct FetchAhead {
+  const float* from;   ///< the next tile's share begins here
+  std::int64_t share;  ///< floats, in whole lines; 0: nothing
+};
+
 /// Tiles of equal height that share a panel of b, one below the other.
 struct TileArguments {
   const float* a;         // element (row, k) is a[row + k * a_stride], or a[row * a_stride + k]
@@ -25,6 +32,7 @@ struct TileArguments {
   std::int64_t columns;  // outputs written per row, at most vectors * lanes
   std::int64_t tiles;
   TileStart start;
+  FetchAhead ahead[2];
 };
 
 using TileFunction = void (*)(const TileArguments&);

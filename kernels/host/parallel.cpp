@@ -42,14 +42,16 @@ int cpus_of_process() {
   return std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
 }
 
-/// Lets a thread run on every CPU of the caller's but `here`. A scheduler that wakes a thread
-/// beside the one that woke it leaves it waiting there as long as that one works: seen on a virtual
+constexpr int kNoCpu = -1;
+
+/// Lets a thread run on every CPU of the caller's but `cpu`. A scheduler that wakes a thread beside
+/// the one that woke it leaves it waiting there as long as that one works: seen on a virtual
 /// machine whose second CPU stayed idle through calls of 2 ms.
-void keep_off(std::thread& thread, int here) {
+void keep_off(std::thread& thread, int cpu) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  if (here < 0 || sched_getaffinity(0, sizeof(set), &set) != 0) return;
-  CPU_CLR(static_cast<unsigned>(here), &set);
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return;
+  if (cpu != kNoCpu) CPU_CLR(static_cast<unsigned>(cpu), &set);
   if (CPU_COUNT(&set) > 0) pthread_setaffinity_np(thread.native_handle(), sizeof(set), &set);
 }
 
@@ -81,9 +83,8 @@ struct Job {
 /// -> idle (worker), or assigned -> idle when the caller takes the job back.
 class alignas(64) Worker {
  public:
-  Worker(const std::atomic<bool>& may_spin, int here) : may_spin_(may_spin), kept_off_(here) {
+  explicit Worker(const std::atomic<bool>& may_spin) : may_spin_(may_spin) {
     thread_ = std::thread([this] { loop(); });
-    keep_off(thread_, here);
   }
   ~Worker() {
     state_.store(kStop, std::memory_order_release);
@@ -93,11 +94,12 @@ class alignas(64) Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  /// `here`: the CPU of the caller.
+  /// `here`: the CPU of the caller. Where threads must share CPUs, every thread may use each.
   void assign(Job* job, int here) {
     job_ = job;
-    if (kept_off_ != here) keep_off(thread_, here);
-    kept_off_ = here;
+    const int off = may_spin_.load(std::memory_order_relaxed) ? here : kNoCpu;
+    if (kept_off_ != off) keep_off(thread_, off);
+    kept_off_ = off;
     state_.store(kAssigned, std::memory_order_release);
     state_.notify_one();
   }
@@ -147,7 +149,7 @@ class alignas(64) Worker {
   const std::atomic<bool>& may_spin_;
   std::atomic<int> state_{kIdle};
   Job* job_ = nullptr;
-  int kept_off_;  ///< the CPU that the thread may not run on; negative: none
+  int kept_off_ = kNoCpu;  ///< the CPU that the thread may not run on
   std::thread thread_;
 };
 
@@ -158,9 +160,9 @@ class Pool {
     const std::unique_lock lock(mutex_, std::try_to_lock);
     if (!lock.owns_lock()) return false;
     const auto helpers = static_cast<std::size_t>(threads - 1);
-    const int here = sched_getcpu();
-    grow(helpers, here);
+    grow(helpers);
     const std::size_t used = std::min(helpers, workers_.size());
+    const int here = sched_getcpu();
     for (std::size_t i = 0; i < used; ++i) workers_[i]->assign(&job, here);
     job.run();
     for (std::size_t i = 0; i < used; ++i) workers_[i]->finish();
@@ -181,13 +183,12 @@ class Pool {
     may_spin_.store(static_cast<int>(workers) + beside_ < cpus_of_process(),
                     std::memory_order_relaxed);
   }
-  void grow(std::size_t wanted, int here) {
+  void grow(std::size_t wanted) {
     if (workers_.size() >= wanted) return;
     decide_spinning(wanted);
     try {
       workers_.reserve(wanted);
-      while (workers_.size() < wanted)
-        workers_.push_back(std::make_unique<Worker>(may_spin_, here));
+      while (workers_.size() < wanted) workers_.push_back(std::make_unique<Worker>(may_spin_));
     } catch (const std::system_error&) {
       // The system gives no more threads: those that are there share the parts.
     }

@@ -96,7 +96,7 @@ struct InArena {
   T* allocate(std::size_t count) {
     const std::size_t bytes = (count * sizeof(T) + page - 1) / page * page;
     void* memory = ::operator new (bytes, std::align_val_t{page});
-    if (!getenv("NOHUGE")) ::madvise(memory, bytes, MADV_HUGEPAGE);
+    ::madvise(memory, bytes, MADV_HUGEPAGE);
     return static_cast<T*>(memory);
   }
   void deallocate(T* memory, std::size_t) { ::operator delete (memory, std::align_val_t{page}); }

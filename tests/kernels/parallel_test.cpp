@@ -4,6 +4,7 @@
 
 #include <fornax/error.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -13,6 +14,7 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "tests/allocation_count.h"
@@ -138,6 +140,45 @@ TEST(Parallel, WorkersSpinOnlyWhereEveryThreadHasACpu) {
     EXPECT_FALSE(workers_spin());
   }
   EXPECT_EQ(workers_spin(), before);
+}
+
+/// The CPUs that a worker may use, told by itself; empty when the caller was moved meanwhile.
+std::set<int> cpus_of_worker(int* caller_cpu) {
+  const auto caller = std::this_thread::get_id();
+  *caller_cpu = sched_getcpu();
+  std::set<int> cpus;
+  std::atomic<int> arrived{0};
+  parallel_for(2, 1, 2, [&](std::int64_t, std::int64_t) {
+    ++arrived;
+    while (arrived < 2) std::this_thread::yield();  // neither thread takes both parts
+    cpu_set_t set;
+    if (std::this_thread::get_id() == caller || sched_getaffinity(0, sizeof(set), &set) != 0)
+      return;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+      if (CPU_ISSET(static_cast<unsigned>(cpu), &set)) cpus.insert(cpu);
+  });
+  if (sched_getcpu() != *caller_cpu) cpus.clear();
+  return cpus;
+}
+
+TEST(Parallel, WorkersKeepOffTheCpuOfTheCaller) {
+  if (std::thread::hardware_concurrency() < 2) GTEST_SKIP() << "one CPU";
+  parallel_for(100, 1, 2, [](std::int64_t, std::int64_t) {});
+  if (!workers_spin()) GTEST_SKIP() << "the pool has more threads than there are CPUs";
+  const auto try_often = [] {
+    std::set<int> cpus;
+    int here = 0;
+    for (int repeat = 0; repeat < 100 && cpus.empty(); ++repeat) cpus = cpus_of_worker(&here);
+    return std::pair(cpus, here);
+  };
+  const auto [alone, here] = try_often();
+  EXPECT_FALSE(alone.empty());
+  EXPECT_EQ(alone.count(here), 0u);
+  std::vector<std::unique_ptr<BesidePool>> beside;
+  for (unsigned i = 0; i < std::thread::hardware_concurrency(); ++i)
+    beside.push_back(std::make_unique<BesidePool>());
+  const auto [shared, there] = try_often();
+  EXPECT_EQ(shared.count(there), 1u) << "threads that must share CPUs may use each";
 }
 
 TEST(Parallel, DefaultThreadsComeFromTheEnvironmentOrTheMachine) {
