@@ -8,6 +8,7 @@
 #else
 #define FORNAX_VECTOR_TOGGLE
 #endif
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -240,6 +241,35 @@ FORNAX_NUMERIC_FN void map(const float* in, float* out, std::int64_t count,
                            const Function& function, bool streamed = false) {
   fill_array(out, count, streamed,
              [&](std::int64_t i, auto zero) HWY_ATTR { return function(load(in + i, zero)); });
+}
+
+/// out[c] = the chain of term(row, c, zero) over the rows [begin, end) in order, from -0.0, of
+/// every column. A few rows are taken across all columns before the next, so that memory is read in
+/// few streams; between, the chains wait in out.
+template <class Term>
+FORNAX_NUMERIC_FN void column_chains(std::int64_t begin, std::int64_t end, std::int64_t columns,
+                                     float* out, const Term& term) {
+  constexpr std::int64_t kRows = 8;
+  constexpr int kWidth = 4;
+  for (std::int64_t c = 0; c < columns; ++c) out[c] = -0.0f;
+  for (std::int64_t first = begin; first < end; first += kRows) {
+    const std::int64_t last = std::min(end, first + kRows);
+    std::int64_t c = 0;
+    for (; c + kWidth * kLanes <= columns; c += kWidth * kLanes) {
+      Vector sum[kWidth];
+      for (int w = 0; w < kWidth; ++w) sum[w] = load(out + c + w * kLanes, Vector());
+      for (std::int64_t row = first; row < last; ++row)
+        for (int w = 0; w < kWidth; ++w) sum[w] = sum[w] + term(row, c + w * kLanes, Vector());
+      for (int w = 0; w < kWidth; ++w) store(sum[w], out + c + w * kLanes);
+    }
+    const auto rest = [&](auto zero) HWY_ATTR {
+      auto sum = load(out + c, zero);
+      for (std::int64_t row = first; row < last; ++row) sum = sum + term(row, c, zero);
+      store(sum, out + c);
+    };
+    for (; c + kLanes <= columns; c += kLanes) rest(Vector());
+    for (; c < columns; ++c) rest(0.0f);
+  }
 }
 
 }  // namespace fornax::numeric::HWY_NAMESPACE

@@ -11,7 +11,8 @@
 namespace fornax::kernels {
 namespace {
 
-constexpr std::int64_t kTile = 16;  ///< a cache line of floats each way
+constexpr std::int64_t kTile = 16;         ///< rows of a tile: a cache line of floats of the source
+constexpr std::int64_t kTileColumns = 64;  ///< so many lines are read, each once
 
 Offer accept(const Signature&, const DeviceModel&) { return {}; }
 
@@ -35,21 +36,27 @@ void copy_rows(const StridedWalk<1>& walk, const T* from, T* to, std::int64_t be
   }
 }
 
-/// The source is contiguous along the last axis but one: rows are gathered in tiles of kTile.
+/// The source is contiguous along the last axis but one: rows are gathered in tiles. A tile's lines
+/// of the source may share one set of the cache, so they pass through a buffer of their own.
 template <class T>
 void copy_tiles(const StridedWalk<1>& walk, const T* from, T* to, std::int64_t begin,
                 std::int64_t end) {
   const std::int64_t width = walk.row_elements(), stride = walk.stride[0][walk.rank - 1];
   const std::int64_t group = walk.extent[walk.rank - 2];
+  T tile[kTileColumns * kTile];
   for (std::int64_t row = begin; row < end;) {
     const std::int64_t rows = std::min({kTile, end - row, group - row % group});
     std::int64_t offset[1];
     walk.row_offsets(row, offset);
     const T* x = from + offset[0];
-    for (std::int64_t first = 0; first < width; first += kTile)
+    for (std::int64_t first = 0; first < width; first += kTileColumns) {
+      const std::int64_t columns = std::min(kTileColumns, width - first);
+      for (std::int64_t i = 0; i < columns; ++i)
+        std::copy_n(x + (first + i) * stride, rows, tile + i * kTile);
       for (std::int64_t r = 0; r < rows; ++r)
-        for (std::int64_t i = first; i < std::min(width, first + kTile); ++i)
-          to[(row + r) * width + i] = x[r + i * stride];
+        for (std::int64_t i = 0; i < columns; ++i)
+          to[(row + r) * width + first + i] = tile[i * kTile + r];
+    }
     row += rows;
   }
 }

@@ -41,48 +41,29 @@ FORNAX_NUMERIC_FN void for_channels(std::int64_t channels, const Body& body) {
   for (; c < channels; ++c) body(c, float());
 }
 
-/// out[c] = the chain of term(element, c, T()) over the rows [begin, end).
-template <class Term>
-FORNAX_NUMERIC_FN void chain(std::int64_t begin, std::int64_t end, std::int64_t channels,
-                             float* out, const Term& term) {
-  constexpr int kWidth = 4;
-  std::int64_t first = 0;
-  for (; first + kWidth * num::kLanes <= channels; first += kWidth * num::kLanes) {
-    num::Vector sum[kWidth];
-    for (auto& one : sum) one = num::Vector(-0.0f);
-    for (std::int64_t row = begin; row < end; ++row)
-      for (int w = 0; w < kWidth; ++w) {
-        const std::int64_t c = first + w * num::kLanes;
-        sum[w] = sum[w] + term(row * channels + c, c, num::Vector());
-      }
-    for (int w = 0; w < kWidth; ++w) num::store(sum[w], out + first + w * num::kLanes);
-  }
-  for_channels(channels - first, [&](std::int64_t offset, auto zero) HWY_ATTR {
-    using T = decltype(zero);
-    const std::int64_t c = first + offset;
-    T sum = T(-0.0f);
-    for (std::int64_t row = begin; row < end; ++row) sum = sum + term(row * channels + c, c, T());
-    num::store(sum, out + c);
-  });
-}
-
 void sum_chunk(const float* x, std::int64_t channels, std::int64_t begin, std::int64_t end,
                float* out) {
-  chain(begin, end, channels, out,
-        [=](std::int64_t i, std::int64_t, auto zero) HWY_ATTR { return num::load(x + i, zero); });
+  num::column_chains(begin, end, channels, out,
+                     [=](std::int64_t row, std::int64_t c, auto zero)
+                         HWY_ATTR { return num::load(x + row * channels + c, zero); });
 }
 
 void deviation_chunk(const BatchNorm& b, std::int64_t begin, std::int64_t end, float* out) {
-  chain(begin, end, b.channels, out, [&](std::int64_t i, std::int64_t c, auto zero) HWY_ATTR {
-    return num::squared_deviation(num::load(b.x + i, zero), num::load(b.mean + c, zero));
-  });
+  num::column_chains(begin, end, b.channels, out,
+                     [&](std::int64_t row, std::int64_t c, auto zero) HWY_ATTR {
+                       return num::squared_deviation(num::load(b.x + row * b.channels + c, zero),
+                                                     num::load(b.mean + c, zero));
+                     });
 }
 
 void scale_gradient_chunk(const BatchNorm& b, std::int64_t begin, std::int64_t end, float* out) {
-  chain(begin, end, b.channels, out, [&](std::int64_t i, std::int64_t c, auto zero) HWY_ATTR {
-    return num::scale_gradient_term(num::load(b.dy + i, zero), num::load(b.x + i, zero),
-                                    num::load(b.mean + c, zero), num::load(b.inverse + c, zero));
-  });
+  num::column_chains(
+      begin, end, b.channels, out, [&](std::int64_t row, std::int64_t c, auto zero) HWY_ATTR {
+        const std::int64_t i = row * b.channels + c;
+        return num::scale_gradient_term(num::load(b.dy + i, zero), num::load(b.x + i, zero),
+                                        num::load(b.mean + c, zero),
+                                        num::load(b.inverse + c, zero));
+      });
 }
 
 /// out[c] = the chunk sums added in order, divided by `divisor`.

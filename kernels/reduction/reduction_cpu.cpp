@@ -28,29 +28,18 @@ float chunk_sum(const float* x, std::int64_t count) {
   return num::ordered_chunk<num::Vector, num::kLanes>(0, count, num::Elements{x});
 }
 
-/// Columns from c on, `count` vectors or floats at a time, then half as many: each is one chain
-/// over the rows, added to y.
-template <class T, int count>
-FORNAX_NUMERIC_FN void add_strips(const kernels::ColumnSum& s, std::int64_t& c) {
-  constexpr int lanes = std::is_same_v<T, float> ? 1 : num::kLanes;
-  for (; c + count * lanes <= s.columns; c += count * lanes) {
-    const float* x = s.x + c;
-    T sum[count];
-    for (int v = 0; v < count; ++v) sum[v] = T(-0.0f);
-    for (std::int64_t r = 0; r < s.rows; ++r, x += s.stride)
-      for (int v = 0; v < count; ++v) sum[v] = sum[v] + num::load(x + v * lanes, T());
-    float* y = s.y + c;
-    for (int v = 0; v < count; ++v)
-      num::store(num::load(y + v * lanes, T()) + sum[v], y + v * lanes);
-  }
-  if constexpr (count > 1) add_strips<T, count / 2>(s, c);
-}
+constexpr std::int64_t kColumnsAtOnce = 1024;  // chains that wait in L1
 
-/// Adds one chain of rows to y. Wide strips are whole cache lines, so that each line is read once.
+/// Adds one chain of rows to y.
 FORNAX_NUMERIC_FN void add_chain(const kernels::ColumnSum& s) {
-  std::int64_t c = 0;
-  add_strips<num::Vector, 8>(s, c);
-  add_strips<float, 8>(s, c);
+  float sum[kColumnsAtOnce];
+  for (std::int64_t c0 = 0; c0 < s.columns; c0 += kColumnsAtOnce) {
+    const std::int64_t columns = std::min(kColumnsAtOnce, s.columns - c0);
+    num::column_chains(0, s.rows, columns, sum,
+                       [&](std::int64_t row, std::int64_t c, auto zero)
+                           HWY_ATTR { return num::load(s.x + row * s.stride + c0 + c, zero); });
+    for (std::int64_t c = 0; c < columns; ++c) s.y[c0 + c] = s.y[c0 + c] + sum[c];
+  }
 }
 
 /// y = -0.0, body(), y / divisor.
