@@ -1,4 +1,4 @@
-// The product of few to some hundred rows, computed as c^T = b a^T: rows of b are broadcast from
+// The product of up to 128 rows, computed as c^T = b a^T: rows of b are broadcast from
 // where they lie, only a is packed. The other way round, packing b costs as much as many of its
 // products, since each element serves few rows. An output's chain is the same, so are its bits.
 #pragma once
@@ -6,7 +6,8 @@
 
 namespace fornax::host {
 
-/// Whether gemm() computes it so: b contiguous in k, rows enough to fill vectors, one chain.
+/// Whether gemm() computes it so: few rows, b contiguous in k and not in steps of whole pages, one
+/// chain.
 bool is_transposed(const Gemm& gemm);
 
 std::int64_t transposed_workspace_floats(const Gemm& gemm, const TileShape& tile, int threads);

