@@ -139,17 +139,13 @@ void multiply_panel(const Part& part, const Piece& piece, std::int64_t j, std::i
   t.c = part.gemm.c + block.row * part.gemm.c_stride + block.column + j;
   t.c_stride = part.gemm.c_stride;
   t.depth = piece.depth, t.columns = columns, t.start = piece.start;
-  const std::int64_t count = divide_up(block.rows, part.kernels.shape.rows);
-  const std::int64_t height = block.rows / count, tall = block.rows % count;
-  const auto tiles = [&](std::int64_t begin, std::int64_t number, std::int64_t rows) {
-    if (number == 0) return;
-    t.tiles = number;
-    std::copy(std::begin(ahead.range), std::end(ahead.range), t.ahead);
-    for (FetchAhead& range : ahead.range) range.from += number * range.share;
-    multiply_tiles(part, piece, t, begin, rows, vectors);
-  };
-  tiles(0, tall, height + 1);
-  tiles(tall * (height + 1), count - tall, height);
+  for_tiles(block.rows, part.kernels.shape,
+            [&](std::int64_t begin, std::int64_t number, std::int64_t height) {
+              t.tiles = number;
+              std::copy(std::begin(ahead.range), std::end(ahead.range), t.ahead);
+              for (FetchAhead& range : ahead.range) range.from += number * range.share;
+              multiply_tiles(part, piece, t, begin, height, vectors);
+            });
 }
 
 /// One block, b's panels outermost; what is finished is handed on while it is in cache.

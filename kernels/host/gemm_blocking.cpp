@@ -17,7 +17,6 @@ constexpr std::int64_t short_rows_depth = 128;       // of a piece of them
 constexpr std::int64_t part_products = 256 * 1024;   // fma that are worth waking a thread
 constexpr std::int64_t chunk_outputs = 32 * 1024;    // up to here threads share the sum's chunks
 constexpr std::int64_t partial_floats = 256 * 1024;  // of one wave of chunks
-constexpr std::int64_t page_floats = 1024;
 
 /// Rows of a^T or b^T so short that a tile's piece of many of them fits the caches.
 bool has_short_rows(const GemmOperand& operand) {
@@ -34,10 +33,14 @@ std::int64_t block_depth(const Gemm& gemm) {
 
 }  // namespace
 
-GemmShares share_gemm(const Gemm& gemm, const TileShape& tile, int threads) {
+int useful_threads(const Gemm& gemm, int threads) {
   const std::int64_t products = gemm.M * gemm.N * std::max<std::int64_t>(gemm.K, 1);
-  const std::int64_t useful =
-      std::clamp<std::int64_t>(products / part_products, 1, std::max(threads, 1));
+  return static_cast<int>(
+      std::clamp<std::int64_t>(products / part_products, 1, std::max(threads, 1)));
+}
+
+GemmShares share_gemm(const Gemm& gemm, const TileShape& tile, int threads) {
+  const std::int64_t useful = useful_threads(gemm, threads);
   GemmShares best{1, 1, 0, gemm.M, gemm.N};
   if (gemm.sum_chunk > 0 && gemm.K > gemm.sum_chunk && gemm.M * gemm.N <= chunk_outputs) {
     const std::int64_t chunks = divide_up(gemm.K, gemm.sum_chunk);

@@ -29,7 +29,22 @@ GemmBlocking block_gemm(const Gemm& gemm, std::int64_t M, std::int64_t N, const 
 std::int64_t packed_a_floats(const GemmBlocking& blocking);
 std::int64_t packed_b_floats(const GemmBlocking& blocking, const TileShape& tile);
 
+/// Threads that the product is worth waking, at most `threads`.
+int useful_threads(const Gemm& gemm, int threads);
+
+/// Rows so many floats apart share a set of L1.
+inline constexpr std::int64_t page_floats = 1024;
+
 inline std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
+
+/// The near-equal tiles of `rows` rows, the taller ones first: run(first row, tiles, their height).
+template <class Run>
+void for_tiles(std::int64_t rows, const TileShape& tile, const Run& run) {
+  const std::int64_t count = divide_up(rows, tile.rows);
+  const std::int64_t height = rows / count, tall = rows % count;
+  if (tall > 0) run(0, tall, height + 1);
+  run(tall * (height + 1), count - tall, height);
+}
 
 }  // namespace fornax::host

@@ -9,11 +9,9 @@
 namespace fornax::host {
 namespace {
 
-constexpr std::int64_t most_rows = 128;              // of a; from here on packing b pays
-constexpr std::int64_t page_floats = 1024;           // rows of b so far apart share a set of L1
+constexpr std::int64_t most_rows = 128;              // of a; measured up to here
 constexpr std::int64_t piece_floats = 96 * 1024;     // of packed a; stays in L2
 constexpr std::int64_t block_tiles = 8;              // of b's rows that a panel of a meets
-constexpr std::int64_t part_products = 256 * 1024;   // fma that are worth waking a thread
 constexpr std::int64_t pack_part_floats = 8 * 1024;  // to pack that are worth waking a thread
 
 /// Extents of packed a, in panels of a tile's columns, and of b's blocks.
@@ -28,8 +26,7 @@ struct Layout {
 
 Layout layout_of(const Gemm& g, const TileShape& tile, int threads) {
   Layout layout{};
-  const std::int64_t useful = g.M * g.N * g.K / part_products;
-  layout.threads = static_cast<int>(std::clamp<std::int64_t>(useful, 1, std::max(threads, 1)));
+  layout.threads = useful_threads(g, threads);
   layout.padded_rows = round_up(g.M, tile.lanes);
   layout.panel = tile.columns();
   layout.panels = divide_up(g.M, layout.panel);
@@ -76,18 +73,15 @@ void pack(const Gemm& g, const GemmKernels& kernels, const Layout& layout, float
 /// One panel of c^T for `rows` rows of b from t.a on.
 void multiply_panel(const Gemm& g, const GemmKernels& kernels, TileArguments t, std::int64_t rows) {
   const std::int64_t vectors = t.b_stride / kernels.shape.lanes;
-  const std::int64_t count = divide_up(rows, kernels.shape.rows);
-  const std::int64_t height = rows / count, tall = rows % count;
-  const auto tiles = [&](std::int64_t tall_rows, std::int64_t number) {
-    if (number == 0) return;
+  const float* b = t.a;
+  float* c = t.c;
+  for_tiles(rows, kernels.shape, [&](std::int64_t first, std::int64_t number, std::int64_t height) {
     t.tiles = number;
-    t.a_tile = tall_rows * g.b.row_stride;
-    kernels.rows_apart[tall_rows][vectors](t);
-    t.a += number * t.a_tile;
-    t.c += number * tall_rows * t.c_stride;
-  };
-  tiles(height + 1, tall);
-  tiles(height, count - tall);
+    t.a = b + first * g.b.row_stride;
+    t.a_tile = height * g.b.row_stride;
+    t.c = c + first * t.c_stride;
+    kernels.rows_apart[height][vectors](t);
+  });
 }
 
 /// Outputs of the block's columns: of c^T on the stack, then of c.

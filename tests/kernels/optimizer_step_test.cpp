@@ -1,5 +1,7 @@
 // sgd, adamw, clipping by global norm: bits, accuracy, formulas over several steps, refusals.
+#include <fornax/ops/linear.h>
 #include <fornax/ops/optimizer_step.h>
+#include <fornax/ops/reduction.h>
 
 #include <cmath>
 
@@ -212,6 +214,29 @@ TEST(OptimizerValues, ClippingScalesTheNormToItsLimit) {
   const double norm = std::sqrt(0.5 * 0.5 + 1);
   EXPECT_NEAR(clipped(0.5, 10), 0.125 * 0.5, 1e-12) << "a small norm is left alone";
   EXPECT_NEAR(clipped(0.5, 0.1), 0.125 * 0.5 * 0.1 / norm, 1e-7);
+}
+
+/// adamw of three parameters, of which one has 128 Ki elements: its nodes in the graph's text.
+int update_nodes(bool clipped) {
+  Graph graph(Mode::train);
+  const Value x = graph.input("x", {4, 256});
+  const Value hidden = linear(x, graph.parameter("large", {512, 256}, zeros()),
+                              graph.parameter("bias", {512}, zeros()));
+  const Value out = linear(hidden, graph.parameter("small", {3, 512}, zeros()));
+  Gradients found = gradients(mean(out), graph.parameters());
+  if (clipped) found = clip_by_global_norm(found, 1);
+  adamw(graph, found);
+  const std::string text = graph.print();
+  int count = 0;
+  for (std::size_t at = text.find("adamw"); at != std::string::npos;
+       at = text.find("adamw", at + 1))
+    ++count;
+  return count;
+}
+
+TEST(OptimizerNodes, LargeTensorsAreUpdatedAloneUnlessTheNormOfAllIsNeeded) {
+  EXPECT_EQ(update_nodes(false), 2);
+  EXPECT_EQ(update_nodes(true), 1);
 }
 
 TEST(OptimizerValues, GroupsHaveSettingsOfTheirOwn) {

@@ -150,7 +150,9 @@ std::set<int> cpus_of_worker(int* caller_cpu) {
   std::atomic<int> arrived{0};
   parallel_for(2, 1, 2, [&](std::int64_t, std::int64_t) {
     ++arrived;
-    while (arrived < 2) std::this_thread::yield();  // neither thread takes both parts
+    // Neither thread takes both parts; where no second one comes, the test fails and does not hang.
+    for (int wait = 0; arrived < 2 && wait < 50'000; ++wait)
+      std::this_thread::sleep_for(std::chrono::microseconds(100));
     cpu_set_t set;
     if (std::this_thread::get_id() == caller || sched_getaffinity(0, sizeof(set), &set) != 0)
       return;

@@ -13,26 +13,19 @@
 #include <filesystem>
 #include <stdexcept>
 
-#include "runtime/support/input_file.h"
+#include "tests/runtime/temporary_folder.h"
 
 namespace fornax {
 namespace {
 
-class AtomicFileTest : public testing::Test {
+class AtomicFileTest : public TemporaryFolder {
  protected:
   void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "fornax.XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-    path_ = folder_ / "file";
+    TemporaryFolder::SetUp();
+    path_ = path("file");
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  std::size_t files() const {
-    return static_cast<std::size_t>(
-        std::distance(std::filesystem::directory_iterator(folder_), {}));
-  }
-  std::string content() const { return read_file(path_, 1 << 20); }
+  std::string content() const { return text_of("file"); }
 
-  std::filesystem::path folder_;
   std::string path_;
 };
 
