@@ -3,6 +3,7 @@ import pathlib
 import statistics
 import tempfile
 
+import ceilings
 import profiles
 from servers import (KEPT_PAGES, Failure, Server, check_equal, interleave, spread)
 
@@ -19,8 +20,8 @@ def words_of(given):
 
 
 class Bench:
-    def __init__(self, options, build):
-        self.options, self.build = options, build
+    def __init__(self, options, build, measured):
+        self.options, self.build, self.measured = options, build, measured
         self.repeats, self.sample_seconds = (5, 0.02) if options.quick else (41, 0.03)
         self.absent, self.versions, self.import_bytes = {}, {}, 0
         self.lasting = {}  # processes that load case after case
@@ -121,14 +122,27 @@ class Bench:
                 failures[peer] = str(failure)
         return servers
 
+    def _ceiling(self, by, amount):
+        """A server whose steps are the floor of a case: it takes turns with ours, since the machine
+        is not as quick at all times."""
+        if 'ceiling' not in self.lasting:
+            self.lasting['ceiling'] = self._start('ceiling', [])
+        return self.lasting['ceiling'].load('ceiling', words_of(
+            {'by': by, 'amount': f'{amount:.0f}', 'threads': self.options.threads}))
+
     def _run_steps(self, case, data):
         failures = {}
         ours = self._load('ours', case, data)
         servers = self._peers(case, ours, data, failures)
-        everyone = [ours, *servers.values()]
+        on_gpu = self.options.device.startswith('cuda')
+        by, amount = self.measured.floor(*case.work(ours.ready))
+        ceiling = [self._ceiling(by, amount)] if amount and not on_gpu else []
+        everyone = [ours, *ceiling, *servers.values()]
         interleave(everyone, self.repeats, self.sample_seconds, case.seconds)
         result = self._result(case, ours, {p: s.samples for p, s in servers.items()})
-        on_gpu = self.options.device.startswith('cuda')
+        if amount:
+            ceilings.add_floor(result, by, ceiling[0].samples if ceiling
+                               else [self.measured.seconds(by, amount)])
         result['peak_bytes'] = ours.ask('memory')
         if on_gpu:
             result['peak_bytes'] = ours.ready['arena_bytes'] + ours.ready['state_bytes']
@@ -138,7 +152,7 @@ class Bench:
         if self.options.profile and case.fresh:
             result['profile'] = profiles.top_functions(ours, f'{data}.perf')
         if case.fresh:
-            for server in everyone:
+            for server in [ours, *servers.values()]:
                 server.close()
         result['failures'] = failures
         return result

@@ -1,9 +1,10 @@
-// Measured ceilings: fma in registers and copies through memory.
+// Work at the ceilings: fma in registers, copies and updates through memory.
 #include "tests/bench/ceilings.h"
 
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <memory>
 #include <vector>
 
 // clang-format off
@@ -14,6 +15,7 @@
 #include "kernels/host/dispatch.h"
 // clang-format on
 #include "kernels/host/parallel.h"
+#include "tests/bench/arena_memory.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fornax::bench::HWY_NAMESPACE {
@@ -40,56 +42,99 @@ double fma_chains(std::int64_t steps, float* sink) {
   return 2.0 * chains * static_cast<double>(hn::Lanes(d)) * static_cast<double>(steps);
 }
 
+void update(float* values, std::int64_t count) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const auto one = hn::Set(d, 1.0f);
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    hn::StoreU(hn::Sub(one, hn::LoadU(d, values + i)), d, values + i);
+  for (; i < count; ++i) values[i] = 1.0f - values[i];
+}
+
 }  // namespace fornax::bench::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace fornax::bench {
-namespace {
 
-template <class Body>
-double best_seconds(int repeats, Body&& body) {
+double best_seconds(int repeats, const std::function<void()>& work) {
   double best = 1e30;
   for (int r = 0; r < repeats; ++r) {
     const auto begin = std::chrono::steady_clock::now();
-    body();
+    work();
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
     best = std::min(best, taken.count());
   }
   return best;
 }
 
-}  // namespace
-
-double fma_gflops(int threads, int repeats) {
-  constexpr std::int64_t steps = 400'000;
+std::function<void()> fma_work(int threads, double flops) {
   const auto chains = FORNAX_DISPATCH(fma_chains);
-  std::vector<double> flop(static_cast<std::size_t>(threads));
-  const double seconds = best_seconds(repeats, [&] {
+  float probe = 0.75f;
+  const double flops_of_step = chains(1, &probe);
+  const auto steps = static_cast<std::int64_t>(flops / threads / flops_of_step + 0.5);
+  return [=] {
     host::parallel_for(threads, 1, threads, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t t = begin; t < end; ++t) {
-        float sink = 0.75f;
-        flop[static_cast<std::size_t>(t)] = chains(steps, &sink);
-        if (sink == 123.0f) flop[static_cast<std::size_t>(t)] = 0;
+        volatile float sink = 0.75f;  // the work must not be left out
+        float value = sink;
+        chains(std::max<std::int64_t>(steps, 1), &value);
+        sink = value;
       }
     });
-  });
-  double total = 0;
-  for (const double f : flop) total += f;
-  return 1e-9 * total / seconds;
+  };
 }
 
-double copy_gbytes(int threads, std::int64_t bytes, int repeats) {
-  const auto size = static_cast<std::size_t>(bytes);
-  std::vector<char> from(size, 1), to(size, 2);
-  const double seconds = best_seconds(repeats, [&] {
-    const std::int64_t grain = std::max<std::int64_t>(bytes / threads / 64 * 64, 64);
-    host::parallel_for(bytes, grain, threads, [&](std::int64_t begin, std::int64_t end) {
-      std::memcpy(to.data() + begin, from.data() + begin, static_cast<std::size_t>(end - begin));
+double fma_gflops(int threads, int repeats) {
+  const double flops = 8e7 * threads;
+  return 1e-9 * flops / best_seconds(repeats, fma_work(threads, flops));
+}
+
+namespace {
+
+/// body(begin, end) over `count` floats, a piece for each thread.
+template <class Body>
+void over_pieces(std::int64_t count, int threads, Body body) {
+  const std::int64_t grain = std::max<std::int64_t>((count / threads + 15) / 16 * 16, 16);
+  host::parallel_for(count, grain, threads, body);
+}
+
+std::function<void()> copies(const std::shared_ptr<Floats>& memory, std::int64_t count,
+                             int threads) {
+  return [=] {
+    const float* from = memory->data();
+    float* to = memory->data() + count / 2;
+    over_pieces(count / 2, threads, [=](std::int64_t begin, std::int64_t end) {
+      std::memcpy(to + begin, from + begin, sizeof(float) * static_cast<std::size_t>(end - begin));
     });
-    from[0] = to[size - 1];
-  });
-  return 2e-9 * static_cast<double>(bytes) / seconds;
+  };
+}
+
+/// Reads and writes each float: half as many carry as many bytes as a copy.
+std::function<void()> updates(const std::shared_ptr<Floats>& memory, std::int64_t count,
+                              int threads) {
+  return [=] {
+    over_pieces(count / 2, threads, [=](std::int64_t begin, std::int64_t end) {
+      FORNAX_DISPATCH(update)(memory->data() + begin, end - begin);
+    });
+  };
+}
+
+}  // namespace
+
+std::function<void()> traffic_work(int threads, std::int64_t bytes) {
+  const std::int64_t count = std::max<std::int64_t>(bytes / 4, 32);
+  const auto memory = std::make_shared<Floats>(static_cast<std::size_t>(count), 1.0f);
+  std::function<void()> fastest;
+  double least = 1e30;
+  for (const int some : {1, threads}) {
+    for (const auto& work : {copies(memory, count, some), updates(memory, count, some)}) {
+      const double seconds = best_seconds(bytes < (32 << 20) ? 40 : 8, work);
+      if (seconds < least) least = seconds, fastest = work;
+    }
+  }
+  return fastest;
 }
 
 }  // namespace fornax::bench

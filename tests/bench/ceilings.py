@@ -1,61 +1,45 @@
-# What the machine can do at most, measured before and beside the cases, and the floors from it.
+# What the machine can do at most: the heading of a run, and on a GPU the floors of its cases.
 import json
+import math
+import statistics
 import subprocess
-import time
 
 from servers import environment
 
-FRESH_SECONDS = 15  # a measurement of that age still speaks for a case
+SIZES = [1 << 20, 256 << 20]
 
 
 class Ceilings:
-    """`values`: isa; fma_gflops by number of threads, or of the "device"; traffic_gbytes by the
-    bytes that are resident; of a GPU also bf16_gemm_gflops. The best of all measurements."""
+    """`values`: isa; fma_gflops by number of threads, or of the "device"; traffic_gbytes by bytes
+    read plus written; of a GPU also bf16_gemm_gflops."""
 
     def __init__(self, folder, device, threads):
-        self._device, self._threads = device, threads
         on_gpu = device.startswith('cuda')
-        self._command = [folder / 'tests' / ('cuda_ceilings_bench' if on_gpu else 'ceilings_bench'),
-                         device.partition(':')[2] or '0' if on_gpu else str(threads)]
+        command = [folder / 'tests' / ('cuda_ceilings_bench' if on_gpu else 'ceilings_bench'),
+                   device.partition(':')[2] or '0' if on_gpu else str(threads)]
+        done = subprocess.run([*command, *map(str, SIZES)], check=True, text=True,
+                              capture_output=True, env=environment(threads))
+        self.values = json.loads(done.stdout)
         self._key = 'device' if on_gpu else str(threads)
-        self._measured_at = {}  # by size
-        self.values = self._measure([])
-
-    def _measure(self, sizes):
-        done = subprocess.run([*self._command, *map(str, sizes)], check=True, text=True,
-                              capture_output=True, env=environment(self._threads))
-        return json.loads(done.stdout)
 
     def fma_gflops(self):
         return self.values['fma_gflops'][self._key]
 
-    def measure_beside(self, result):
-        """Again after a case, so that ceilings and case met the same weather."""
-        if not result['bytes']:
-            return
-        size = traffic_size(result['bytes'])
-        if time.monotonic() < self._measured_at.get(size, -FRESH_SECONDS) + FRESH_SECONDS:
-            return
-        now = self._measure([size])
-        self._measured_at[size] = time.monotonic()
-        for key in ('fma_gflops', 'traffic_gbytes'):
-            for name, rate in now[key].items():
-                self.values[key][name] = max(rate, self.values[key].get(name, 0.0))
+    def seconds(self, by, amount):
+        """Of that many FLOPs, or of bytes at the rate of the nearest size."""
+        if by == 'fma':
+            return 1e-9 * amount / self.fma_gflops()
+        rates = self.values['traffic_gbytes']
+        nearest = min(rates, key=lambda size: abs(math.log(int(size) / max(amount, 1))))
+        return 1e-9 * amount / rates[nearest]
 
-    def add_floor(self, result):
-        if not result['bytes']:
-            return
-        rate = self.values['traffic_gbytes'][str(traffic_size(result['bytes']))]
-        arithmetic = result['flops'] / (1e9 * self.fma_gflops())
-        traffic = result['bytes'] / (1e9 * rate)
-        result['floor_seconds'] = max(arithmetic, traffic)
-        result['floor_by'] = 'fma' if arithmetic > traffic else 'bytes'
-        result['floor_share'] = result['floor_seconds'] / result['seconds']
+    def floor(self, flops, moved):
+        """(what bounds such work, how much of it there is)."""
+        return max(('fma', flops), ('bytes', moved), key=lambda work: self.seconds(*work))
 
 
-def traffic_size(moved):
-    """What the bandwidth is measured with, a power of two: small steps live in caches."""
-    size = 4096
-    while 2 * size <= moved and size < 256 << 20:
-        size *= 2
-    return size
+def add_floor(result, by, samples):
+    """`samples`: what the least work of the case takes, in seconds."""
+    result['floor_by'], result['floor_seconds'] = by, statistics.median(samples)
+    result['floor_share'] = result['floor_seconds'] / result['seconds']
+    result['best_share'] = min(samples) / min(result['samples'])

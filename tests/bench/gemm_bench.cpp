@@ -1,6 +1,5 @@
 // The packed matrix product against oneDNN's sgemm (where it is installed) and this machine's
 // ceilings: the best of interleaved repeats on random normal inputs.
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,6 +14,7 @@
 #include "kernels/host/gemm.h"
 #include "kernels/host/isa.h"
 #include "kernels/host/parallel.h"
+#include "tests/bench/arena_memory.h"
 #include "tests/bench/ceilings.h"
 
 #ifdef FORNAX_HAVE_DNNL
@@ -23,6 +23,8 @@
 
 namespace {
 using namespace fornax::host;
+using fornax::bench::Floats;
+using fornax::bench::InArena;
 
 struct BenchCase {
   const char* name;
@@ -85,25 +87,6 @@ struct Timer {
   double best() const { return *std::min_element(seconds.begin(), seconds.end()); }
 };
 
-/// Memory as a backend gives it to an arena: in pages of 2 MiB where the system grants them.
-template <class T>
-struct InArena {
-  using value_type = T;
-  static constexpr std::size_t page = std::size_t{2} << 20;
-  InArena() = default;
-  template <class U>
-  InArena(const InArena<U>&) {}
-  T* allocate(std::size_t count) {
-    const std::size_t bytes = (count * sizeof(T) + page - 1) / page * page;
-    void* memory = ::operator new (bytes, std::align_val_t{page});
-    ::madvise(memory, bytes, MADV_HUGEPAGE);
-    return static_cast<T*>(memory);
-  }
-  void deallocate(T* memory, std::size_t) { ::operator delete (memory, std::align_val_t{page}); }
-  bool operator==(const InArena&) const { return true; }
-};
-using Floats = std::vector<float, InArena<float>>;
-
 Floats normal_values(std::int64_t count, std::uint32_t seed) {
   std::mt19937 engine(seed);
   std::normal_distribution<float> normal;
@@ -163,7 +146,9 @@ int main(int count, char** argument) {
   }
 #endif
   const double ceiling = fornax::bench::fma_gflops(threads, 20);
-  const double copy = fornax::bench::copy_gbytes(threads, 64 << 20, 7);
+  constexpr std::int64_t traffic = 128 << 20;
+  const double copy = 1e-9 * traffic /
+                      fornax::bench::best_seconds(7, fornax::bench::traffic_work(threads, traffic));
   std::printf("isa %s, threads %d: ceiling %.1f GFLOP/s, copy %.1f GB/s\n", name(active_isa()),
               threads, ceiling, copy);
   std::printf(

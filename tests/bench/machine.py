@@ -94,7 +94,7 @@ def targets(result):
     share = limits.get('least_share')
     if share and result.get('floor_seconds') and (
             result['floor_by'] == 'bytes' or result['group'] != 'ops'):
-        best = result['floor_seconds'] / min(result['samples'])
+        best = result.get('best_share', result['floor_seconds'] / min(result['samples']))
         yield (f'{100 * result["floor_share"]:.0f} % of the floor by {result["floor_by"]} (best '
                f'{100 * best:.0f} %), target {100 * share:.0f} %', result['floor_share'] >= share)
     torch = result['peers'].get('torch', {})

@@ -23,4 +23,8 @@ Case load_layer(const Settings& settings);
 /// std::runtime_error when two buffers that are needed at once share bytes.
 Case load_placement(const Settings& settings);
 
+/// A step does the amount=N FLOPs of by=fma, or reads and writes the bytes of by=bytes, on
+/// threads=N, as fast as this machine can (ceilings.h).
+Case load_ceiling(const Settings& settings);
+
 }  // namespace fornax::bench

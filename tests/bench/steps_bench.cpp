@@ -1,5 +1,5 @@
 // A server (server.h) of training steps and of what makes them.
-//   steps_bench network|build|compile|layer|placement KEY=VALUE...   (step_cases.h)
+//   steps_bench network|build|compile|layer|placement|ceiling KEY=VALUE...   (step_cases.h)
 // All take device=cpu:2 and data=FILE, where initial values and inputs are written for the peers.
 #include <stdexcept>
 
@@ -15,6 +15,7 @@ Case load(const std::string& kind, const Settings& settings) {
   if (kind == "compile") return load_compile(settings);
   if (kind == "layer") return load_layer(settings);
   if (kind == "placement") return load_placement(settings);
+  if (kind == "ceiling") return load_ceiling(settings);
   throw std::runtime_error(kind + ": no such kind of case");
 }
 

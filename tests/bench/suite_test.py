@@ -55,16 +55,27 @@ class Suite(unittest.TestCase):
 
     def test_targets_are_met_or_missed(self):
         limits = {'least_share': 0.8, 'most_memory': 0.6, 'most_seconds': 2.0}
-        floor = {'floor_seconds': 0.7, 'floor_share': 0.7, 'floor_by': 'fma'}
+        floor = {'floor_seconds': 0.7, 'floor_share': 0.7, 'floor_by': 'fma',
+                 'best_share': 0.75}
         met = [verdict for _, verdict in
                machine.targets(result(1.0, 2.0, limits=limits, **floor))]
         self.assertEqual(met, [True, False, True, True])
         self.assertIn('target missed: case: 70 % of the floor',
                       machine.verdicts([result(1.0, 2.0, limits=limits, **floor)]))
 
-    def test_sizes_of_traffic(self):
-        self.assertEqual([ceilings.traffic_size(n) for n in (1, 4096, 12000, 1 << 40)],
-                         [4096, 4096, 8192, 256 << 20])
+    def test_a_floor_is_what_takes_longest(self):
+        measured = ceilings.Ceilings.__new__(ceilings.Ceilings)
+        measured._key = '2'
+        measured.values = {'fma_gflops': {'1': 50, '2': 100},
+                           'traffic_gbytes': {str(1 << 20): 100, str(1 << 28): 20}}
+        self.assertEqual(measured.floor(1e9, 1e9), ('bytes', 1e9))
+        self.assertEqual(measured.floor(1e9, 1e6), ('fma', 1e9))
+        self.assertEqual(measured.floor(0.0, 0.0)[1], 0.0)
+        self.assertAlmostEqual(measured.seconds('bytes', 1e6), 1e-5)
+        found = result(2.0, 1.0)
+        ceilings.add_floor(found, 'fma', [1.0, 1.6, 1.5])
+        self.assertEqual([found['floor_seconds'], found['floor_share'], found['best_share']],
+                         [1.5, 0.75, 0.5])
 
     def test_names_are_unique(self):
         names = [case.name for case in cases.all_cases([('add', True), ('sgd', False)], 6)]
