@@ -45,10 +45,9 @@ FORNAX_NUMERIC_FN void activation_gradient_array(kernels::Activation kind, const
                                                  std::int64_t count) {
   with_activation(kind, [&](auto constant) HWY_ATTR {
     constexpr kernels::Activation k = decltype(constant)::value;
-    std::int64_t i = 0;
-    for (; i + kLanes <= count; i += kLanes)
-      store(activation_gradient(k, load(dy + i), load(saved + i)), dx + i);
-    for (; i < count; ++i) dx[i] = activation_gradient(k, dy[i], saved[i]);
+    for_vectors(0, count, [=](std::int64_t i, auto zero) HWY_ATTR {
+      store(activation_gradient(k, load(dy + i, zero), load(saved + i, zero)), dx + i);
+    });
   });
 }
 

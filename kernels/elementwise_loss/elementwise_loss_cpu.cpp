@@ -35,21 +35,17 @@ float logistic_chunk(const float* x, const float* target, std::int64_t begin, st
 
 void squared_gradient(const float* x, const float* target, float* dx, std::int64_t count,
                       float weight) {
-  std::int64_t i = 0;
-  for (; i + num::kLanes <= count; i += num::kLanes)
-    num::store(
-        num::squared_error_gradient(num::load(x + i), num::load(target + i), num::Vector(weight)),
-        dx + i);
-  for (; i < count; ++i) dx[i] = num::squared_error_gradient(x[i], target[i], weight);
+  num::for_vectors(0, count, [=](std::int64_t i, auto zero) HWY_ATTR {
+    const auto x_i = num::load(x + i, zero), target_i = num::load(target + i, zero);
+    num::store(num::squared_error_gradient(x_i, target_i, decltype(zero)(weight)), dx + i);
+  });
 }
 void logistic_gradient(const float* x, const float* target, float* dx, std::int64_t count,
                        float weight) {
-  std::int64_t i = 0;
-  for (; i + num::kLanes <= count; i += num::kLanes)
-    num::store(
-        num::logistic_loss_gradient(num::load(x + i), num::load(target + i), num::Vector(weight)),
-        dx + i);
-  for (; i < count; ++i) dx[i] = num::logistic_loss_gradient(x[i], target[i], weight);
+  num::for_vectors(0, count, [=](std::int64_t i, auto zero) HWY_ATTR {
+    const auto x_i = num::load(x + i, zero), target_i = num::load(target + i, zero);
+    num::store(num::logistic_loss_gradient(x_i, target_i, decltype(zero)(weight)), dx + i);
+  });
 }
 
 }  // namespace fornax::elementwise_loss::HWY_NAMESPACE

@@ -150,6 +150,7 @@ FORNAX_NUMERIC_FN VectorInt lane_numbers() { return VectorInt(hn::Iota(IntTag(),
 
 // The order matters here: each file stands on those above it.
 // clang-format off
+#include "kernels/host/vector_pair.h"
 #include "kernels/numeric/elementary.h"
 #include "kernels/numeric/activations.h"
 #include "kernels/numeric/trigonometry.h"
@@ -175,6 +176,12 @@ FORNAX_NUMERIC_FN ReducedAngle<Vector> reduce_angle(Vector x) {
     angle = {load(rest), load_int(quadrant)};
   }
   return angle;
+}
+
+template <class V>
+FORNAX_NUMERIC_FN ReducedAngle<Pair<V>> reduce_angle(Pair<V> x) {
+  const auto first = reduce_angle(x.first), second = reduce_angle(x.second);
+  return {{first.rest, second.rest}, {first.quadrant, second.quadrant}};
 }
 
 /// Loads kLanes 16-bit patterns, widened with zeros; stores the low halves.
@@ -218,8 +225,18 @@ FORNAX_NUMERIC_FN Vector unit_interval(VectorInt words) {
   return to_float(shift_right_logical<8>(words)) * Vector(0x1p-24f);
 }
 
-/// out[i] = term(i, T()) for i in [0, count); term gives a Vector or, at the ends, a float.
-/// `streamed`: past the caches, so that memory does not hand over lines that are overwritten whole.
+/// visit(i, T()) for the elements [begin, end), T from wide to narrow: Quad, Vector, float.
+template <class Visit>
+FORNAX_NUMERIC_FN void for_vectors(std::int64_t begin, std::int64_t end, const Visit& visit) {
+  std::int64_t i = begin;
+  for (; i + 4 * kLanes <= end; i += 4 * kLanes) visit(i, Quad());
+  for (; i + kLanes <= end; i += kLanes) visit(i, Vector());
+  for (; i < end; ++i) visit(i, 0.0f);
+}
+
+/// out[i] = term(i, T()) for i in [0, count); term gives a T: a Quad, a Vector or, at the ends, a
+/// float. `streamed`: past the caches, so that memory does not hand over lines that are overwritten
+/// whole.
 template <class Term>
 FORNAX_NUMERIC_FN void fill_array(float* out, std::int64_t count, bool streamed, const Term& term) {
   std::int64_t i = 0;
@@ -227,15 +244,16 @@ FORNAX_NUMERIC_FN void fill_array(float* out, std::int64_t count, bool streamed,
     constexpr std::uintptr_t bytes = kLanes * sizeof(float);
     for (; i < count && reinterpret_cast<std::uintptr_t>(out + i) % bytes != 0; ++i)
       out[i] = term(i, 0.0f);
-    for (; i + kLanes <= count; i += kLanes) hn::Stream(term(i, Vector()).raw, FloatTag(), out + i);
+    for (; i + 4 * kLanes <= count; i += 4 * kLanes) stream(term(i, Quad()), out + i);
+    for (; i + kLanes <= count; i += kLanes) stream(term(i, Vector()), out + i);
     hwy::FlushStream();  // before another thread may be told
   }
-  for (; i + kLanes <= count; i += kLanes) store(term(i, Vector()), out + i);
-  for (; i < count; ++i) out[i] = term(i, 0.0f);
+  for_vectors(i, count,
+              [&](std::int64_t at, auto zero) HWY_ATTR { store(term(at, zero), out + at); });
 }
 
-/// out[i] = function(in[i]) for i in [0, count); function takes Vector and float. The last elements
-/// go through its float form. `in` may be `out`.
+/// out[i] = function(in[i]) for i in [0, count); function takes Quad, Vector and float.
+/// The last elements go through its float form. `in` may be `out`.
 template <class Function>
 FORNAX_NUMERIC_FN void map(const float* in, float* out, std::int64_t count,
                            const Function& function, bool streamed = false) {

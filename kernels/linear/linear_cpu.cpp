@@ -34,15 +34,14 @@ HWY_BEFORE_NAMESPACE();
 namespace fornax::linear::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 
-/// visit(element of the block's row, row, column, zero) for every vector or, at a row's end, float.
+/// visit(element of the block's row, row, column, zero) vector by vector.
 template <class Visit>
 FORNAX_NUMERIC_FN void for_elements(const host::GemmBlock& at, float* block, std::int64_t stride,
                                     const Visit& visit) {
   for (std::int64_t r = 0; r < at.rows; ++r) {
     float* row = block + r * stride;
-    std::int64_t i = 0;
-    for (; i + num::kLanes <= at.columns; i += num::kLanes) visit(row + i, r, i, num::Vector());
-    for (; i < at.columns; ++i) visit(row + i, r, i, 0.0f);
+    num::for_vectors(0, at.columns,
+                     [&](std::int64_t i, auto zero) HWY_ATTR { visit(row + i, r, i, zero); });
   }
 }
 

@@ -17,10 +17,16 @@ constexpr int kChains = 128;
 constexpr std::int64_t kSumChunk = 65536;
 static_assert(kSumChunk % kChains == 0);
 
+/// The chains that `value` belongs to go on by it.
+template <class T>
+FORNAX_NUMERIC_FN void add_to(T* chain, T value) {
+  *chain = *chain + value;
+}
+
 /// One chunk: the sum of term(i, T()) for i in [begin, end), begin a multiple of kChains. T holds
-/// `lanes` consecutive elements; term(i, T()) gives elements i .. i + lanes - 1 and term(i,
-/// float()) one. A generic lambda does; in a file compiled per instruction set write HWY_ATTR after
-/// its parameters.
+/// `lanes` consecutive elements; term(i, T()) gives elements i .. i + lanes - 1, term(i, float())
+/// one and term(i, Wide<T>::type()) as many as that holds. A generic lambda does; in a file
+/// compiled per instruction set write HWY_ATTR after its parameters.
 template <class T, int lanes, class Term>
 FORNAX_NUMERIC_FN float ordered_chunk(std::int64_t begin, std::int64_t end, const Term& term) {
   constexpr int registers = kChains / lanes;
@@ -29,7 +35,8 @@ FORNAX_NUMERIC_FN float ordered_chunk(std::int64_t begin, std::int64_t end, cons
   for (int r = 0; r < registers; ++r) chain[r] = T(-0.0f);
   std::int64_t i = begin;
   for (; i + kChains <= end; i += kChains)
-    for (int r = 0; r < registers; ++r) chain[r] = chain[r] + term(i + r * lanes, T());
+    for (int r = 0; r < registers; r += Wide<T>::parts)
+      add_to(chain + r, term(i + r * lanes, typename Wide<T>::type()));
   int r = 0;
   for (; i + lanes <= end; ++r, i += lanes) chain[r] = chain[r] + term(i, T());
   if (i < end) {

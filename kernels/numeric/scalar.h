@@ -54,6 +54,13 @@ FORNAX_NUMERIC_FN float to_float(std::int32_t a) { return static_cast<float>(a);
 FORNAX_NUMERIC_FN float load(const float* from, float) { return *from; }
 FORNAX_NUMERIC_FN void store(float value, float* to) { *to = value; }
 
+/// As many T as are worth computing side by side; vectors have a type of their own for it.
+template <class T>
+struct Wide {
+  using type = T;
+  static constexpr int parts = 1;
+};
+
 constexpr std::int32_t kSignBit = INT32_MIN;
 constexpr std::int32_t kInfinityBits = 0x7f800000;
 constexpr std::int32_t kNanBits = 0x7fc00000;  // the canonical NaN

@@ -23,16 +23,9 @@ namespace num = numeric::HWY_NAMESPACE;
 
 using Pointers = kernels::TensorPointers;
 
-template <class Update>
-FORNAX_NUMERIC_FN void for_elements(std::int64_t begin, std::int64_t end, const Update& update) {
-  std::int64_t i = begin;
-  for (; i + num::kLanes <= end; i += num::kLanes) update(i, num::Vector());
-  for (; i < end; ++i) update(i, float());
-}
-
 void sgd_range(const numeric::SgdRates<float>& rates, const Pointers& t, std::int64_t begin,
                std::int64_t end) {
-  for_elements(begin, end, [&](std::int64_t i, auto zero) HWY_ATTR {
+  num::for_vectors(begin, end, [&](std::int64_t i, auto zero) HWY_ATTR {
     using T = decltype(zero);
     T p = num::load(t.p + i, T());
     num::sgd_update(rates, p, num::load(t.g + i, T()));
@@ -42,7 +35,7 @@ void sgd_range(const numeric::SgdRates<float>& rates, const Pointers& t, std::in
 
 void sgd_momentum_range(const numeric::SgdRates<float>& rates, const Pointers& t,
                         std::int64_t begin, std::int64_t end) {
-  for_elements(begin, end, [&](std::int64_t i, auto zero) HWY_ATTR {
+  num::for_vectors(begin, end, [&](std::int64_t i, auto zero) HWY_ATTR {
     using T = decltype(zero);
     T p = num::load(t.p + i, T()), m = num::load(t.m + i, T());
     num::sgd_momentum_update(rates, p, num::load(t.g + i, T()), m);
@@ -53,7 +46,7 @@ void sgd_momentum_range(const numeric::SgdRates<float>& rates, const Pointers& t
 
 void adamw_range(const numeric::AdamWRates<float>& rates, const Pointers& t, std::int64_t begin,
                  std::int64_t end) {
-  for_elements(begin, end, [&](std::int64_t i, auto zero) HWY_ATTR {
+  num::for_vectors(begin, end, [&](std::int64_t i, auto zero) HWY_ATTR {
     using T = decltype(zero);
     T p = num::load(t.p + i, T()), m = num::load(t.m + i, T()), v = num::load(t.v + i, T());
     num::adamw_update(rates, p, num::load(t.g + i, T()), m, v);

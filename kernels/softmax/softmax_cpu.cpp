@@ -42,11 +42,11 @@ void softmax_gradient_rows(const float* dy, const float* y, float* dx, std::int6
       return num::load(dy + i, T()) * num::load(y + i, T());
     };
     const float dot = num::ordered_sum<num::Vector, num::kLanes>(width, product);
-    std::int64_t i = 0;
-    for (; i + num::kLanes <= width; i += num::kLanes)
-      num::store(num::softmax_gradient(num::load(dy + i), num::load(y + i), num::Vector(dot)),
+    num::for_vectors(0, width, [=](std::int64_t i, auto zero) HWY_ATTR {
+      using T = decltype(zero);
+      num::store(num::softmax_gradient(num::load(dy + i, T()), num::load(y + i, T()), T(dot)),
                  dx + i);
-    for (; i < width; ++i) dx[i] = num::softmax_gradient(dy[i], y[i], dot);
+    });
   }
 }
 
@@ -54,11 +54,11 @@ void log_softmax_gradient_rows(const float* dy, const float* y, float* dx, std::
                                std::int64_t width) {
   for (std::int64_t row = 0; row < rows; ++row, dy += width, y += width, dx += width) {
     const float sum = num::ordered_sum<num::Vector, num::kLanes>(dy, width);
-    std::int64_t i = 0;
-    for (; i + num::kLanes <= width; i += num::kLanes)
-      num::store(num::log_softmax_gradient(num::load(dy + i), num::load(y + i), num::Vector(sum)),
+    num::for_vectors(0, width, [=](std::int64_t i, auto zero) HWY_ATTR {
+      using T = decltype(zero);
+      num::store(num::log_softmax_gradient(num::load(dy + i, T()), num::load(y + i, T()), T(sum)),
                  dx + i);
-    for (; i < width; ++i) dx[i] = num::log_softmax_gradient(dy[i], y[i], sum);
+    });
   }
 }
 
