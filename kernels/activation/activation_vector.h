@@ -15,26 +15,33 @@ HWY_BEFORE_NAMESPACE();
 
 namespace fornax::numeric::HWY_NAMESPACE {
 
+/// A function of its own: compiled into one, the loops of all kinds run out of registers.
+template <kernels::Activation kind, class Visit>
+HWY_NOINLINE void visit_activation(const Visit& visit) {
+  visit(std::integral_constant<kernels::Activation, kind>());
+}
+
 /// Calls visit(kind as a constant), so that the loop within has no switch.
 template <class Visit>
 FORNAX_NUMERIC_FN void with_activation(kernels::Activation kind, const Visit& visit) {
   using A = kernels::Activation;
   switch (kind) {
-    case A::none: return visit(std::integral_constant<A, A::none>());
-    case A::relu: return visit(std::integral_constant<A, A::relu>());
-    case A::gelu: return visit(std::integral_constant<A, A::gelu>());
-    case A::gelu_tanh: return visit(std::integral_constant<A, A::gelu_tanh>());
-    case A::silu: return visit(std::integral_constant<A, A::silu>());
-    case A::sigmoid: return visit(std::integral_constant<A, A::sigmoid>());
-    case A::tanh: return visit(std::integral_constant<A, A::tanh>());
+    case A::none: return visit_activation<A::none>(visit);
+    case A::relu: return visit_activation<A::relu>(visit);
+    case A::gelu: return visit_activation<A::gelu>(visit);
+    case A::gelu_tanh: return visit_activation<A::gelu_tanh>(visit);
+    case A::silu: return visit_activation<A::silu>(visit);
+    case A::sigmoid: return visit_activation<A::sigmoid>(visit);
+    case A::tanh: return visit_activation<A::tanh>(visit);
   }
 }
 
 /// out[i] = f(in[i]); in and out may be one array.
 FORNAX_NUMERIC_FN void activate_array(kernels::Activation kind, const float* in, float* out,
                                       std::int64_t count, bool streamed) {
-  with_activation(kind, [&](auto constant) HWY_ATTR {
-    const auto function = [](auto x) HWY_ATTR { return activate(decltype(constant)::value, x); };
+  with_activation(kind, [&](auto constant) FORNAX_LAMBDA {
+    const auto function = [](auto x)
+                              FORNAX_LAMBDA { return activate(decltype(constant)::value, x); };
     map(in, out, count, function, streamed);
   });
 }
@@ -43,9 +50,9 @@ FORNAX_NUMERIC_FN void activate_array(kernels::Activation kind, const float* in,
 FORNAX_NUMERIC_FN void activation_gradient_array(kernels::Activation kind, const float* dy,
                                                  const float* saved, float* dx,
                                                  std::int64_t count) {
-  with_activation(kind, [&](auto constant) HWY_ATTR {
+  with_activation(kind, [&](auto constant) FORNAX_LAMBDA {
     constexpr kernels::Activation k = decltype(constant)::value;
-    for_vectors(0, count, [=](std::int64_t i, auto zero) HWY_ATTR {
+    for_vectors(0, count, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
       store(activation_gradient(k, load(dy + i, zero), load(saved + i, zero)), dx + i);
     });
   });

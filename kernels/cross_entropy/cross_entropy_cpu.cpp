@@ -97,7 +97,7 @@ void lanewise_gradient(const float* x, float* dx, std::int64_t classes, const fl
 
 FORNAX_NUMERIC_FN void gradient_row(const float* x, float* dx, std::int64_t classes,
                                     const kernels::RowGradient& row) {
-  num::map(x, dx, classes, [&](auto logit) HWY_ATTR {
+  num::map(x, dx, classes, [&](auto logit) FORNAX_LAMBDA {
     using T = decltype(logit);
     return num::logit_gradient(logit, T(row.log_sum_exp), T(row.off), T(row.weight));
   });

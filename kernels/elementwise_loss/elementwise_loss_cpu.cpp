@@ -22,27 +22,27 @@ namespace num = numeric::HWY_NAMESPACE;
 
 float squared_chunk(const float* x, const float* target, std::int64_t begin, std::int64_t end) {
   return num::ordered_chunk<num::Vector, num::kLanes>(
-      begin, end, [=](std::int64_t i, auto zero) HWY_ATTR {
+      begin, end, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
         return num::squared_error(num::load(x + i, zero), num::load(target + i, zero));
       });
 }
 float logistic_chunk(const float* x, const float* target, std::int64_t begin, std::int64_t end) {
   return num::ordered_chunk<num::Vector, num::kLanes>(
-      begin, end, [=](std::int64_t i, auto zero) HWY_ATTR {
+      begin, end, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
         return num::logistic_loss(num::load(x + i, zero), num::load(target + i, zero));
       });
 }
 
 void squared_gradient(const float* x, const float* target, float* dx, std::int64_t count,
                       float weight) {
-  num::for_vectors(0, count, [=](std::int64_t i, auto zero) HWY_ATTR {
+  num::for_vectors(0, count, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
     const auto x_i = num::load(x + i, zero), target_i = num::load(target + i, zero);
     num::store(num::squared_error_gradient(x_i, target_i, decltype(zero)(weight)), dx + i);
   });
 }
 void logistic_gradient(const float* x, const float* target, float* dx, std::int64_t count,
                        float weight) {
-  num::for_vectors(0, count, [=](std::int64_t i, auto zero) HWY_ATTR {
+  num::for_vectors(0, count, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
     const auto x_i = num::load(x + i, zero), target_i = num::load(target + i, zero);
     num::store(num::logistic_loss_gradient(x_i, target_i, decltype(zero)(weight)), dx + i);
   });

@@ -13,7 +13,7 @@
 //   namespace fornax::softmax::HWY_NAMESPACE {                   // N_AVX2, then N_AVX3, ...
 //   namespace num = numeric::HWY_NAMESPACE;                      // Vector, exp, ordered_sum, ...
 //   void exp_of(const float* in, float* out, std::int64_t count) {
-//     num::map(in, out, count, [](auto x) HWY_ATTR { return num::exp(x); });
+//     num::map(in, out, count, [](auto x) FORNAX_LAMBDA { return num::exp(x); });
 //   }
 //   }  // namespace fornax::softmax::HWY_NAMESPACE
 //   HWY_AFTER_NAMESPACE();
@@ -25,7 +25,7 @@
 //   #endif
 //
 // Rules: a dispatched function is a plain function, no template or overload. Lambdas in the target
-// region carry HWY_ATTR after their parameters. Types that cross FORNAX_DISPATCH are declared
+// region carry FORNAX_LAMBDA after their parameters. Types that cross FORNAX_DISPATCH are declared
 // outside the target namespaces, under their own #ifndef guard or in a header. Nothing static, no
 // Vector in a global, no std:: algorithm over Vectors (it would be compiled for the baseline). Of
 // libhwy only headers are used.
@@ -44,3 +44,7 @@
 #else
 #define FORNAX_DISPATCH(function) (*(&HWY_STATIC_DISPATCH(function)))
 #endif
+
+// Compiled for the target of its file, and always inlined: a call would hand vectors over in
+// memory.
+#define FORNAX_LAMBDA HWY_ATTR __attribute__((always_inline))

@@ -234,7 +234,7 @@ void few_rows_chains(const Gemm& g, std::int64_t n, std::int64_t count) {
     row_pointers(g.b, n + v * lanes, std::min<std::int64_t>(lanes, count - v * lanes), row[v]);
     for (int m = 0; m < rows; ++m) acc[m][v] = hn::Zero(d);
   }
-  const auto add = [&](int v, std::int64_t k, V column) HWY_ATTR {
+  const auto add = [&](int v, std::int64_t k, V column) FORNAX_LAMBDA {
 #pragma GCC unroll 4
     for (int m = 0; m < rows; ++m)
       acc[m][v] = hn::MulAdd(hn::Set(d, g.a.data[m * g.a.row_stride + k]), column, acc[m][v]);

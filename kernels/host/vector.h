@@ -249,7 +249,7 @@ FORNAX_NUMERIC_FN void fill_array(float* out, std::int64_t count, bool streamed,
     hwy::FlushStream();  // before another thread may be told
   }
   for_vectors(i, count,
-              [&](std::int64_t at, auto zero) HWY_ATTR { store(term(at, zero), out + at); });
+              [&](std::int64_t at, auto zero) FORNAX_LAMBDA { store(term(at, zero), out + at); });
 }
 
 /// out[i] = function(in[i]) for i in [0, count); function takes Quad, Vector and float.
@@ -258,7 +258,7 @@ template <class Function>
 FORNAX_NUMERIC_FN void map(const float* in, float* out, std::int64_t count,
                            const Function& function, bool streamed = false) {
   fill_array(out, count, streamed,
-             [&](std::int64_t i, auto zero) HWY_ATTR { return function(load(in + i, zero)); });
+             [&](std::int64_t i, auto zero) FORNAX_LAMBDA { return function(load(in + i, zero)); });
 }
 
 /// out[c] = the chain of term(row, c, zero) over the rows [begin, end) in order, from -0.0, of
@@ -280,7 +280,7 @@ FORNAX_NUMERIC_FN void column_chains(std::int64_t begin, std::int64_t end, std::
         for (int w = 0; w < kWidth; ++w) sum[w] = sum[w] + term(row, c + w * kLanes, Vector());
       for (int w = 0; w < kWidth; ++w) store(sum[w], out + c + w * kLanes);
     }
-    const auto rest = [&](auto zero) HWY_ATTR {
+    const auto rest = [&](auto zero) FORNAX_LAMBDA {
       auto sum = load(out + c, zero);
       for (std::int64_t row = first; row < last; ++row) sum = sum + term(row, c, zero);
       store(sum, out + c);

@@ -41,7 +41,7 @@ FORNAX_NUMERIC_FN void for_elements(const host::GemmBlock& at, float* block, std
   for (std::int64_t r = 0; r < at.rows; ++r) {
     float* row = block + r * stride;
     num::for_vectors(0, at.columns,
-                     [&](std::int64_t i, auto zero) HWY_ATTR { visit(row + i, r, i, zero); });
+                     [&](std::int64_t i, auto zero) FORNAX_LAMBDA { visit(row + i, r, i, zero); });
   }
 }
 
@@ -49,9 +49,9 @@ void finish_forward(const Epilogue& e, float* block, std::int64_t stride,
                     const host::GemmBlock& at) {
   const float* bias = e.bias ? e.bias + at.column : nullptr;
   float* before = e.before ? e.before + at.row * e.stride + at.column : nullptr;
-  num::with_activation(e.activation, [&](auto constant) HWY_ATTR {
+  num::with_activation(e.activation, [&](auto constant) FORNAX_LAMBDA {
     for_elements(at, block, stride,
-                 [&](float* y, std::int64_t r, std::int64_t i, auto zero) HWY_ATTR {
+                 [&](float* y, std::int64_t r, std::int64_t i, auto zero) FORNAX_LAMBDA {
                    auto v = num::load(y, zero);
                    if (bias) v = v + num::load(bias + i, zero);
                    if (before) num::store(v, before + r * e.stride + i);
@@ -62,9 +62,9 @@ void finish_forward(const Epilogue& e, float* block, std::int64_t stride,
 
 void finish_dgrad(const Epilogue& e, float* block, std::int64_t stride, const host::GemmBlock& at) {
   const float* saved = e.saved + at.row * e.stride + at.column;
-  num::with_activation(e.activation, [&](auto constant) HWY_ATTR {
+  num::with_activation(e.activation, [&](auto constant) FORNAX_LAMBDA {
     for_elements(
-        at, block, stride, [&](float* dx, std::int64_t r, std::int64_t i, auto zero) HWY_ATTR {
+        at, block, stride, [&](float* dx, std::int64_t r, std::int64_t i, auto zero) FORNAX_LAMBDA {
           const auto at_saved = num::load(saved + r * e.stride + i, zero);
           num::store(
               num::activation_gradient(decltype(constant)::value, num::load(dx, zero), at_saved),

@@ -45,12 +45,12 @@ void sum_chunk(const float* x, std::int64_t channels, std::int64_t begin, std::i
                float* out) {
   num::column_chains(begin, end, channels, out,
                      [=](std::int64_t row, std::int64_t c, auto zero)
-                         HWY_ATTR { return num::load(x + row * channels + c, zero); });
+                         FORNAX_LAMBDA { return num::load(x + row * channels + c, zero); });
 }
 
 void deviation_chunk(const BatchNorm& b, std::int64_t begin, std::int64_t end, float* out) {
   num::column_chains(begin, end, b.channels, out,
-                     [&](std::int64_t row, std::int64_t c, auto zero) HWY_ATTR {
+                     [&](std::int64_t row, std::int64_t c, auto zero) FORNAX_LAMBDA {
                        return num::squared_deviation(num::load(b.x + row * b.channels + c, zero),
                                                      num::load(b.mean + c, zero));
                      });
@@ -58,7 +58,7 @@ void deviation_chunk(const BatchNorm& b, std::int64_t begin, std::int64_t end, f
 
 void scale_gradient_chunk(const BatchNorm& b, std::int64_t begin, std::int64_t end, float* out) {
   num::column_chains(
-      begin, end, b.channels, out, [&](std::int64_t row, std::int64_t c, auto zero) HWY_ATTR {
+      begin, end, b.channels, out, [&](std::int64_t row, std::int64_t c, auto zero) FORNAX_LAMBDA {
         const std::int64_t i = row * b.channels + c;
         return num::scale_gradient_term(num::load(b.dy + i, zero), num::load(b.x + i, zero),
                                         num::load(b.mean + c, zero),
@@ -69,7 +69,7 @@ void scale_gradient_chunk(const BatchNorm& b, std::int64_t begin, std::int64_t e
 /// out[c] = the chunk sums added in order, divided by `divisor`.
 void add_chunks(const float* sums, std::int64_t chunks, std::int64_t channels, float divisor,
                 float* out) {
-  for_channels(channels, [&](std::int64_t c, auto zero) HWY_ATTR {
+  for_channels(channels, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
     using T = decltype(zero);
     T total = T(-0.0f);
     for (std::int64_t k = 0; k < chunks; ++k)
@@ -80,7 +80,7 @@ void add_chunks(const float* sums, std::int64_t chunks, std::int64_t channels, f
 
 void move_running(const float* running, const float* batch, float* moved, float momentum,
                   std::int64_t channels) {
-  for_channels(channels, [&](std::int64_t c, auto zero) HWY_ATTR {
+  for_channels(channels, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
     using T = decltype(zero);
     num::store(
         num::move_running(num::load(running + c, T()), num::load(batch + c, T()), T(momentum)),
@@ -90,7 +90,7 @@ void move_running(const float* running, const float* batch, float* moved, float 
 
 void slopes(const float* variance, const float* scale, float epsilon, float* inverse, float* slope,
             std::int64_t channels) {
-  for_channels(channels, [&](std::int64_t c, auto zero) HWY_ATTR {
+  for_channels(channels, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
     using T = decltype(zero);
     const T one = num::inverse_deviation(num::load(variance + c, T()), T(epsilon));
     num::store(one, inverse + c);
@@ -100,7 +100,7 @@ void slopes(const float* variance, const float* scale, float epsilon, float* inv
 
 void normalize_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
   for (std::int64_t row = begin; row < end; ++row)
-    for_channels(b.channels, [&](std::int64_t c, auto zero) HWY_ATTR {
+    for_channels(b.channels, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
       const std::int64_t i = row * b.channels + c;
       num::store(num::batch_norm(num::load(b.x + i, zero), num::load(b.mean + c, zero),
                                  num::load(b.slope + c, zero), num::load(b.shift + c, zero)),
@@ -110,9 +110,9 @@ void normalize_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
 
 void gradient_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
   for (std::int64_t row = begin; row < end; ++row)
-    for_channels(b.channels, [&](std::int64_t c, auto zero) HWY_ATTR {
+    for_channels(b.channels, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
       const std::int64_t i = row * b.channels + c;
-      const auto at = [&](const float* of) HWY_ATTR { return num::load(of + c, zero); };
+      const auto at = [&](const float* of) FORNAX_LAMBDA { return num::load(of + c, zero); };
       const num::ChannelGradient<decltype(zero)> channel{at(b.mean), at(b.inverse), at(b.slope),
                                                          at(b.mean_shift), at(b.mean_scale)};
       num::store(

@@ -25,7 +25,7 @@ using Pointers = kernels::TensorPointers;
 
 void sgd_range(const numeric::SgdRates<float>& rates, const Pointers& t, std::int64_t begin,
                std::int64_t end) {
-  num::for_vectors(begin, end, [&](std::int64_t i, auto zero) HWY_ATTR {
+  num::for_vectors(begin, end, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
     using T = decltype(zero);
     T p = num::load(t.p + i, T());
     num::sgd_update(rates, p, num::load(t.g + i, T()));
@@ -35,7 +35,7 @@ void sgd_range(const numeric::SgdRates<float>& rates, const Pointers& t, std::in
 
 void sgd_momentum_range(const numeric::SgdRates<float>& rates, const Pointers& t,
                         std::int64_t begin, std::int64_t end) {
-  num::for_vectors(begin, end, [&](std::int64_t i, auto zero) HWY_ATTR {
+  num::for_vectors(begin, end, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
     using T = decltype(zero);
     T p = num::load(t.p + i, T()), m = num::load(t.m + i, T());
     num::sgd_momentum_update(rates, p, num::load(t.g + i, T()), m);
@@ -46,7 +46,7 @@ void sgd_momentum_range(const numeric::SgdRates<float>& rates, const Pointers& t
 
 void adamw_range(const numeric::AdamWRates<float>& rates, const Pointers& t, std::int64_t begin,
                  std::int64_t end) {
-  num::for_vectors(begin, end, [&](std::int64_t i, auto zero) HWY_ATTR {
+  num::for_vectors(begin, end, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
     using T = decltype(zero);
     T p = num::load(t.p + i, T()), m = num::load(t.m + i, T()), v = num::load(t.v + i, T());
     num::adamw_update(rates, p, num::load(t.g + i, T()), m, v);
@@ -58,7 +58,7 @@ void adamw_range(const numeric::AdamWRates<float>& rates, const Pointers& t, std
 
 float chunk_of_squares(const float* g, std::int64_t begin, std::int64_t end) {
   return num::ordered_chunk<num::Vector, num::kLanes>(begin, end,
-                                                      [=](std::int64_t i, auto zero) HWY_ATTR {
+                                                      [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
                                                         const auto x = num::load(g + i, zero);
                                                         return x * x;
                                                       });

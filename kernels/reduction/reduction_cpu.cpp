@@ -36,8 +36,9 @@ FORNAX_NUMERIC_FN void add_chain(const kernels::ColumnSum& s) {
   for (std::int64_t c0 = 0; c0 < s.columns; c0 += kColumnsAtOnce) {
     const std::int64_t columns = std::min(kColumnsAtOnce, s.columns - c0);
     num::column_chains(0, s.rows, columns, sum,
-                       [&](std::int64_t row, std::int64_t c, auto zero)
-                           HWY_ATTR { return num::load(s.x + row * s.stride + c0 + c, zero); });
+                       [&](std::int64_t row, std::int64_t c, auto zero) FORNAX_LAMBDA {
+                         return num::load(s.x + row * s.stride + c0 + c, zero);
+                       });
     for (std::int64_t c = 0; c < columns; ++c) s.y[c0 + c] = s.y[c0 + c] + sum[c];
   }
 }
@@ -51,7 +52,7 @@ FORNAX_NUMERIC_FN void with_total(const kernels::ColumnSum& s, const Body& body)
 }
 
 void sum_of_chunks(const kernels::ColumnSum& s) {
-  with_total(s, [&]() HWY_ATTR {
+  with_total(s, [&]() FORNAX_LAMBDA {
     kernels::ColumnSum chunk = s;
     for (std::int64_t first = 0; first < s.rows; first += kernels::kColumnSumChunk) {
       chunk.rows = kernels::chunk_rows(first, s.rows);
@@ -62,7 +63,7 @@ void sum_of_chunks(const kernels::ColumnSum& s) {
 }
 
 void sum_of_rows(const kernels::ColumnSum& s) {
-  with_total(s, [&]() HWY_ATTR { add_chain(s); });
+  with_total(s, [&]() FORNAX_LAMBDA { add_chain(s); });
 }
 
 }  // namespace fornax::reduction::HWY_NAMESPACE

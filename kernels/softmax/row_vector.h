@@ -32,7 +32,7 @@ FORNAX_NUMERIC_FN float row_maximum(const float* x, std::int64_t count) {
 
 /// The sum of e^(x - shift), each e^(x - shift) also stored in `terms` unless that is null.
 FORNAX_NUMERIC_FN float sum_of_exp(const float* x, float shift, float* terms, std::int64_t count) {
-  return ordered_sum<Vector, kLanes>(count, [=](std::int64_t i, auto zero) HWY_ATTR {
+  return ordered_sum<Vector, kLanes>(count, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
     using T = decltype(zero);
     const T e = exp(load(x + i, T()) - T(shift));
     if (terms) store(e, terms + i);

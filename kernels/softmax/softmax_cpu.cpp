@@ -19,7 +19,7 @@ namespace num = numeric::HWY_NAMESPACE;
 void softmax_rows(const float* x, float* y, std::int64_t rows, std::int64_t width) {
   for (std::int64_t row = 0; row < rows; ++row, x += width, y += width) {
     const float inverse = 1.0f / num::sum_of_exp(x, num::row_maximum(x, width), y, width);
-    num::map(y, y, width, [=](auto e) HWY_ATTR { return e * decltype(e)(inverse); });
+    num::map(y, y, width, [=](auto e) FORNAX_LAMBDA { return e * decltype(e)(inverse); });
   }
 }
 
@@ -27,7 +27,7 @@ void log_softmax_rows(const float* x, float* y, std::int64_t rows, std::int64_t 
   for (std::int64_t row = 0; row < rows; ++row, x += width, y += width) {
     const float largest = num::row_maximum(x, width);
     const float log_sum = num::log(num::sum_of_exp(x, largest, nullptr, width));
-    num::map(x, y, width, [=](auto v) HWY_ATTR {
+    num::map(x, y, width, [=](auto v) FORNAX_LAMBDA {
       using T = decltype(v);
       return (v - T(largest)) - T(log_sum);
     });
@@ -37,12 +37,12 @@ void log_softmax_rows(const float* x, float* y, std::int64_t rows, std::int64_t 
 void softmax_gradient_rows(const float* dy, const float* y, float* dx, std::int64_t rows,
                            std::int64_t width) {
   for (std::int64_t row = 0; row < rows; ++row, dy += width, y += width, dx += width) {
-    const auto product = [=](std::int64_t i, auto zero) HWY_ATTR {
+    const auto product = [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
       using T = decltype(zero);
       return num::load(dy + i, T()) * num::load(y + i, T());
     };
     const float dot = num::ordered_sum<num::Vector, num::kLanes>(width, product);
-    num::for_vectors(0, width, [=](std::int64_t i, auto zero) HWY_ATTR {
+    num::for_vectors(0, width, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
       using T = decltype(zero);
       num::store(num::softmax_gradient(num::load(dy + i, T()), num::load(y + i, T()), T(dot)),
                  dx + i);
@@ -54,7 +54,7 @@ void log_softmax_gradient_rows(const float* dy, const float* y, float* dx, std::
                                std::int64_t width) {
   for (std::int64_t row = 0; row < rows; ++row, dy += width, y += width, dx += width) {
     const float sum = num::ordered_sum<num::Vector, num::kLanes>(dy, width);
-    num::for_vectors(0, width, [=](std::int64_t i, auto zero) HWY_ATTR {
+    num::for_vectors(0, width, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
       using T = decltype(zero);
       num::store(num::log_softmax_gradient(num::load(dy + i, T()), num::load(y + i, T()), T(sum)),
                  dx + i);

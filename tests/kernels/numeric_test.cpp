@@ -35,9 +35,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace fornax::numeric_test::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
-#define FORNAX_NUMERIC_TEST_MAP(function, bound, unit, hash)                    \
-  void vector_##function(const float* in, float* out, std::int64_t count) {     \
-    num::map(in, out, count, [](auto x) HWY_ATTR { return num::function(x); }); \
+#define FORNAX_NUMERIC_TEST_MAP(function, bound, unit, hash)                         \
+  void vector_##function(const float* in, float* out, std::int64_t count) {          \
+    num::map(in, out, count, [](auto x) FORNAX_LAMBDA { return num::function(x); }); \
   }
 FORNAX_NUMERIC_TEST_FUNCTIONS(FORNAX_NUMERIC_TEST_MAP)
 #undef FORNAX_NUMERIC_TEST_MAP

@@ -14,15 +14,16 @@ float vector_sum(const float* x, std::int64_t count) {
   return num::ordered_sum<num::Vector, num::kLanes>(x, count);
 }
 float vector_sum_of_squares(const float* x, std::int64_t count) {
-  return num::ordered_sum<num::Vector, num::kLanes>(count, [=](std::int64_t i, auto kind) HWY_ATTR {
-    const auto v = num::load(x + i, kind);
-    return v * v;
-  });
+  return num::ordered_sum<num::Vector, num::kLanes>(count,
+                                                    [=](std::int64_t i, auto kind) FORNAX_LAMBDA {
+                                                      const auto v = num::load(x + i, kind);
+                                                      return v * v;
+                                                    });
 }
 /// out[j] = sum over rows of column j, for kLanes columns at a time; columns a multiple of 16.
 void column_sums(const float* x, std::int64_t rows, std::int64_t columns, float* out) {
   for (std::int64_t j = 0; j < columns; j += num::kLanes) {
-    const auto row = [=](std::int64_t i) HWY_ATTR { return num::load(x + i * columns + j); };
+    const auto row = [=](std::int64_t i) FORNAX_LAMBDA { return num::load(x + i * columns + j); };
     num::store(num::ordered_sum_lanewise<num::Vector>(rows, row), out + j);
   }
 }
