@@ -121,7 +121,8 @@ FORNAX_NUMERIC_FN VectorInt multiply_high(VectorInt a, VectorInt b) {
       hn::BitCast(IntTag(), hn::OddEven(hn::BitCast(words, odd), hn::BitCast(words, even))));
 }
 
-/// Memory: no alignment is asked for. *_first touches `count` < kLanes elements only.
+/// Memory: no alignment is asked for. *_first touches `count` < kLanes elements only;
+/// the other lanes are 0.
 FORNAX_NUMERIC_FN Vector load(const float* from, Vector) {
   return Vector(hn::LoadU(FloatTag(), from));
 }
@@ -133,15 +134,13 @@ FORNAX_NUMERIC_FN VectorInt load_int(const std::int32_t* from) {
 FORNAX_NUMERIC_FN void store(VectorInt value, std::int32_t* to) {
   hn::StoreU(value.raw, IntTag(), to);
 }
-FORNAX_NUMERIC_FN Vector load_first(const float* from, std::int64_t count, float fill = 0.0f) {
-  alignas(64) float lane[kLanes];
-  for (int j = 0; j < kLanes; ++j) lane[j] = j < count ? from[j] : fill;
-  return load(lane);
+FORNAX_NUMERIC_FN Vector load_first(const float* from, std::int64_t count) {
+  const FloatTag d;
+  return Vector(hn::MaskedLoad(hn::FirstN(d, static_cast<std::size_t>(count)), d, from));
 }
 FORNAX_NUMERIC_FN void store_first(Vector value, float* to, std::int64_t count) {
-  alignas(64) float lane[kLanes];
-  store(value, lane);
-  for (std::int64_t j = 0; j < count; ++j) to[j] = lane[j];
+  const FloatTag d;
+  hn::BlendedStore(value.raw, hn::FirstN(d, static_cast<std::size_t>(count)), d, to);
 }
 /// 0, 1, 2, ... in the lanes.
 FORNAX_NUMERIC_FN VectorInt lane_numbers() { return VectorInt(hn::Iota(IntTag(), 0)); }

@@ -34,14 +34,51 @@ HWY_BEFORE_NAMESPACE();
 namespace fornax::linear::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 
-/// visit(element of the block's row, row, column, zero) vector by vector.
+/// What visit gets beside Vector: a Quad of two vectors of one row and two of the next, and the
+/// first `count` lanes of a vector, as dear as one float.
+struct TwoRows {};
+struct First {
+  std::int64_t count;
+};
+
+template <class T>
+FORNAX_NUMERIC_FN T load(const float* from, std::int64_t, T zero) {
+  return num::load(from, zero);
+}
+FORNAX_NUMERIC_FN num::Quad load(const float* from, std::int64_t stride, TwoRows) {
+  const num::Pair<num::Vector> zero;
+  return {num::load(from, zero), num::load(from + stride, zero)};
+}
+FORNAX_NUMERIC_FN num::Vector load(const float* from, std::int64_t, First first) {
+  return num::load_first(from, first.count);
+}
+template <class T>
+FORNAX_NUMERIC_FN void store(T value, float* to, std::int64_t, T) {
+  num::store(value, to);
+}
+FORNAX_NUMERIC_FN void store(num::Quad value, float* to, std::int64_t stride, TwoRows) {
+  num::store(value.first, to);
+  num::store(value.second, to + stride);
+}
+
+FORNAX_NUMERIC_FN void store(num::Vector value, float* to, std::int64_t, First first) {
+  num::store_first(value, to, first.count);
+}
+
+/// visit(row, column, what is loaded there) for the block's elements; panels of a product are two
+/// vectors wide.
 template <class Visit>
-FORNAX_NUMERIC_FN void for_elements(const host::GemmBlock& at, float* block, std::int64_t stride,
-                                    const Visit& visit) {
-  for (std::int64_t r = 0; r < at.rows; ++r) {
-    float* row = block + r * stride;
-    num::for_vectors(0, at.columns,
-                     [&](std::int64_t i, auto zero) FORNAX_LAMBDA { visit(row + i, r, i, zero); });
+FORNAX_NUMERIC_FN void for_elements(const host::GemmBlock& at, const Visit& visit) {
+  constexpr std::int64_t width = 2 * num::kLanes;
+  const std::int64_t whole = at.columns / width * width;
+  std::int64_t r = 0;
+  for (; r + 2 <= at.rows; r += 2)
+    for (std::int64_t i = 0; i < whole; i += width) visit(r, i, TwoRows());
+  const std::int64_t paired = r;
+  for (r = 0; r < at.rows; ++r) {
+    std::int64_t i = r < paired ? whole : 0;
+    for (; i + num::kLanes <= at.columns; i += num::kLanes) visit(r, i, num::Vector());
+    if (i < at.columns) visit(r, i, First{at.columns - i});
   }
 }
 
@@ -50,26 +87,25 @@ void finish_forward(const Epilogue& e, float* block, std::int64_t stride,
   const float* bias = e.bias ? e.bias + at.column : nullptr;
   float* before = e.before ? e.before + at.row * e.stride + at.column : nullptr;
   num::with_activation(e.activation, [&](auto constant) FORNAX_LAMBDA {
-    for_elements(at, block, stride,
-                 [&](float* y, std::int64_t r, std::int64_t i, auto zero) FORNAX_LAMBDA {
-                   auto v = num::load(y, zero);
-                   if (bias) v = v + num::load(bias + i, zero);
-                   if (before) num::store(v, before + r * e.stride + i);
-                   num::store(num::activate(decltype(constant)::value, v), y);
-                 });
+    for_elements(at, [&](std::int64_t r, std::int64_t i, auto zero) FORNAX_LAMBDA {
+      float* y = block + r * stride + i;
+      auto v = load(y, stride, zero);
+      if (bias) v = v + load(bias + i, 0, zero);
+      if (before) store(v, before + r * e.stride + i, e.stride, zero);
+      store(num::activate(decltype(constant)::value, v), y, stride, zero);
+    });
   });
 }
 
 void finish_dgrad(const Epilogue& e, float* block, std::int64_t stride, const host::GemmBlock& at) {
   const float* saved = e.saved + at.row * e.stride + at.column;
   num::with_activation(e.activation, [&](auto constant) FORNAX_LAMBDA {
-    for_elements(
-        at, block, stride, [&](float* dx, std::int64_t r, std::int64_t i, auto zero) FORNAX_LAMBDA {
-          const auto at_saved = num::load(saved + r * e.stride + i, zero);
-          num::store(
-              num::activation_gradient(decltype(constant)::value, num::load(dx, zero), at_saved),
-              dx);
-        });
+    for_elements(at, [&](std::int64_t r, std::int64_t i, auto zero) FORNAX_LAMBDA {
+      float* dx = block + r * stride + i;
+      const auto at_saved = load(saved + r * e.stride + i, e.stride, zero);
+      store(num::activation_gradient(decltype(constant)::value, load(dx, stride, zero), at_saved),
+            dx, stride, zero);
+    });
   });
 }
 
