@@ -18,10 +18,12 @@ namespace num = numeric::HWY_NAMESPACE;
 void forward(kernels::Activation kind, const float* x, float* y, std::int64_t count,
              bool streamed) {
   num::activate_array(kind, x, y, count, streamed);
+  num::end_streams(streamed);
 }
 void backward(kernels::Activation kind, const float* dy, const float* saved, float* dx,
-              std::int64_t count) {
-  num::activation_gradient_array(kind, dy, saved, dx, count);
+              std::int64_t count, bool streamed) {
+  num::activation_gradient_array(kind, dy, saved, dx, count, streamed);
+  num::end_streams(streamed);
 }
 
 }  // namespace fornax::activation::HWY_NAMESPACE
@@ -43,7 +45,7 @@ void launch_activation(const KernelArgs& args) {
   const Activation kind = activation_kind(args.attributes->text("kind"));
   const float* x = args.in[0].as<float>();
   float* y = args.out[0].as<float>();
-  const bool streamed = host::is_streamed(args.out[0], x);
+  const bool streamed = host::is_streamed(args.out[0], 0, x);
   host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
                        FORNAX_DISPATCH(forward)(kind, x + begin, y + begin, end - begin, streamed);
@@ -55,10 +57,11 @@ void launch_activation_grad(const KernelArgs& args) {
   const Activation kind = activation_kind(args.attributes->text("kind"));
   const float *dy = args.in[0].as<float>(), *saved = args.in[1].as<float>();
   float* dx = args.out[0].as<float>();
+  const bool streamed = host::is_streamed(args.out[0], 0, dy, saved);
   host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
                        FORNAX_DISPATCH(backward)
-                       (kind, dy + begin, saved + begin, dx + begin, end - begin);
+                       (kind, dy + begin, saved + begin, dx + begin, end - begin, streamed);
                      });
 }
 

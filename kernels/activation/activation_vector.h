@@ -46,14 +46,14 @@ FORNAX_NUMERIC_FN void activate_array(kernels::Activation kind, const float* in,
   });
 }
 
-/// dx[i] from dy[i] and saved[i]; dx may be dy.
+/// dx[i] from dy[i] and saved[i]; dx may be dy. Both: end_streams() after it.
 FORNAX_NUMERIC_FN void activation_gradient_array(kernels::Activation kind, const float* dy,
-                                                 const float* saved, float* dx,
-                                                 std::int64_t count) {
+                                                 const float* saved, float* dx, std::int64_t count,
+                                                 bool streamed) {
   with_activation(kind, [&](auto constant) FORNAX_LAMBDA {
     constexpr kernels::Activation k = decltype(constant)::value;
-    for_vectors(0, count, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
-      store(activation_gradient(k, load(dy + i, zero), load(saved + i, zero)), dx + i);
+    fill_array(dx, count, streamed, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
+      return activation_gradient(k, load(dy + i, zero), load(saved + i, zero));
     });
   });
 }

@@ -34,18 +34,20 @@ float logistic_chunk(const float* x, const float* target, std::int64_t begin, st
 }
 
 void squared_gradient(const float* x, const float* target, float* dx, std::int64_t count,
-                      float weight) {
-  num::for_vectors(0, count, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
+                      float weight, bool streamed) {
+  num::fill_array(dx, count, streamed, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
     const auto x_i = num::load(x + i, zero), target_i = num::load(target + i, zero);
-    num::store(num::squared_error_gradient(x_i, target_i, decltype(zero)(weight)), dx + i);
+    return num::squared_error_gradient(x_i, target_i, decltype(zero)(weight));
   });
+  num::end_streams(streamed);
 }
 void logistic_gradient(const float* x, const float* target, float* dx, std::int64_t count,
-                       float weight) {
-  num::for_vectors(0, count, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
+                       float weight, bool streamed) {
+  num::fill_array(dx, count, streamed, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
     const auto x_i = num::load(x + i, zero), target_i = num::load(target + i, zero);
-    num::store(num::logistic_loss_gradient(x_i, target_i, decltype(zero)(weight)), dx + i);
+    return num::logistic_loss_gradient(x_i, target_i, decltype(zero)(weight));
   });
+  num::end_streams(streamed);
 }
 
 }  // namespace fornax::elementwise_loss::HWY_NAMESPACE
@@ -86,10 +88,12 @@ void launch_gradient(const KernelArgs& args) {
   const std::int64_t count = args.in[1].elements();
   const float weight =
       static_cast<float>(factor) * *args.in[0].as<float>() / static_cast<float>(count);
+  const float *x = args.in[1].as<float>(), *target = args.in[2].as<float>();
+  float* dx = args.out[0].as<float>();
+  const bool streamed = host::is_streamed(args.out[0], 0, x, target);
   host::parallel_for(
       count, host::kElementsOfPart, args.threads, [&](std::int64_t begin, std::int64_t end) {
-        gradient_form()(args.in[1].as<float>() + begin, args.in[2].as<float>() + begin,
-                        args.out[0].as<float>() + begin, end - begin, weight);
+        gradient_form()(x + begin, target + begin, dx + begin, end - begin, weight, streamed);
       });
 }
 

@@ -235,7 +235,7 @@ FORNAX_NUMERIC_FN void for_vectors(std::int64_t begin, std::int64_t end, const V
 
 /// out[i] = term(i, T()) for i in [0, count); term gives a T: a Quad, a Vector or, at the ends, a
 /// float. `streamed`: past the caches, so that memory does not hand over lines that are overwritten
-/// whole.
+/// whole; end_streams() when the part is done.
 template <class Term>
 FORNAX_NUMERIC_FN void fill_array(float* out, std::int64_t count, bool streamed, const Term& term) {
   std::int64_t i = 0;
@@ -245,10 +245,14 @@ FORNAX_NUMERIC_FN void fill_array(float* out, std::int64_t count, bool streamed,
       out[i] = term(i, 0.0f);
     for (; i + 4 * kLanes <= count; i += 4 * kLanes) stream(term(i, Quad()), out + i);
     for (; i + kLanes <= count; i += kLanes) stream(term(i, Vector()), out + i);
-    hwy::FlushStream();  // before another thread may be told
   }
   for_vectors(i, count,
               [&](std::int64_t at, auto zero) FORNAX_LAMBDA { store(term(at, zero), out + at); });
+}
+
+/// What was streamed is in memory before another thread is told.
+FORNAX_NUMERIC_FN void end_streams(bool streamed) {
+  if (streamed) hwy::FlushStream();
 }
 
 /// out[i] = function(in[i]) for i in [0, count); function takes Quad, Vector and float.

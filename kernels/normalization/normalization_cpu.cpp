@@ -20,6 +20,7 @@ struct BatchNorm {
   std::int64_t rows, channels;
   const float *x, *dy, *mean, *shift, *mean_shift, *mean_scale;
   float *inverse, *slope, *out;
+  bool streamed;  ///< out is written past the caches
 };
 }  // namespace fornax::normalization
 #endif
@@ -99,26 +100,31 @@ void slopes(const float* variance, const float* scale, float epsilon, float* inv
 }
 
 void normalize_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
-  for (std::int64_t row = begin; row < end; ++row)
-    for_channels(b.channels, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
-      const std::int64_t i = row * b.channels + c;
-      num::store(num::batch_norm(num::load(b.x + i, zero), num::load(b.mean + c, zero),
-                                 num::load(b.slope + c, zero), num::load(b.shift + c, zero)),
-                 b.out + i);
-    });
+  for (std::int64_t row = begin; row < end; ++row) {
+    const float* x = b.x + row * b.channels;
+    num::fill_array(b.out + row * b.channels, b.channels, b.streamed,
+                    [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
+                      return num::batch_norm(num::load(x + c, zero), num::load(b.mean + c, zero),
+                                             num::load(b.slope + c, zero),
+                                             num::load(b.shift + c, zero));
+                    });
+  }
+  num::end_streams(b.streamed);
 }
 
 void gradient_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
-  for (std::int64_t row = begin; row < end; ++row)
-    for_channels(b.channels, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
-      const std::int64_t i = row * b.channels + c;
-      const auto at = [&](const float* of) FORNAX_LAMBDA { return num::load(of + c, zero); };
-      const num::ChannelGradient<decltype(zero)> channel{at(b.mean), at(b.inverse), at(b.slope),
-                                                         at(b.mean_shift), at(b.mean_scale)};
-      num::store(
-          num::batch_norm_gradient(num::load(b.dy + i, zero), num::load(b.x + i, zero), channel),
-          b.out + i);
-    });
+  for (std::int64_t row = begin; row < end; ++row) {
+    const float *dy = b.dy + row * b.channels, *x = b.x + row * b.channels;
+    num::fill_array(
+        b.out + row * b.channels, b.channels, b.streamed,
+        [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
+          const auto at = [&](const float* of) FORNAX_LAMBDA { return num::load(of + c, zero); };
+          const num::ChannelGradient<decltype(zero)> channel{at(b.mean), at(b.inverse), at(b.slope),
+                                                             at(b.mean_shift), at(b.mean_scale)};
+          return num::batch_norm_gradient(at(dy), at(x), channel);
+        });
+  }
+  num::end_streams(b.streamed);
 }
 
 }  // namespace fornax::normalization::HWY_NAMESPACE
@@ -166,6 +172,7 @@ BatchNorm batch_norm_of(const KernelArgs& args, std::size_t x) {
   b.out = args.out[0].as<float>();
   b.inverse = workspace_vector(args, b.channels, 0);
   b.slope = workspace_vector(args, b.channels, 1);
+  b.streamed = host::is_streamed(args.out[0], b.channels, b.x, args.in[0].as<float>());
   return b;
 }
 

@@ -95,6 +95,8 @@ void run(Pointwise function, const Row& row) {
              std::make_integer_sequence<int, kernels::kPointwiseCount>());
 }
 
+void end(bool streamed) { num::end_streams(streamed); }
+
 }  // namespace fornax::pointwise::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -106,8 +108,6 @@ Offer offer_pointwise(const Signature& signature, const DeviceModel&) {
   return host::offer_f32(signature, "pointwise_rows");
 }
 
-constexpr std::int64_t kStreamedRow = 4096;  // shorter rows would wait for their stores too often
-
 const float* operand_data(const KernelArgs& args, int k) {
   return args.in[static_cast<std::size_t>(k)].as<float>();
 }
@@ -118,10 +118,10 @@ void run_range(Pointwise function, const PointwiseWalk& walk, const KernelArgs& 
   using namespace fornax::pointwise;
   const auto scalar = static_cast<float>(walk.scalar);
   const std::int64_t width = walk.axes.row_elements();
-  bool streamed = width >= kStreamedRow;
+  bool streamed = true;
   for (int k = 0; k < operand_count(function); ++k)
     if (k != walk.scalar_operand)
-      streamed = streamed && host::is_streamed(args.out[0], operand_data(args, k));
+      streamed = streamed && host::is_streamed(args.out[0], width, operand_data(args, k));
   while (begin < end) {
     const std::int64_t r = begin / width, first = begin % width;
     std::int64_t offset[3];
@@ -139,6 +139,7 @@ void run_range(Pointwise function, const PointwiseWalk& walk, const KernelArgs& 
     FORNAX_DISPATCH(run)(function, row);
     begin += row.count;
   }
+  FORNAX_DISPATCH(end)(streamed);
 }
 
 template <int function>
