@@ -2,6 +2,7 @@
 // outputs go past the caches.
 #pragma once
 #include <algorithm>
+#include <cstddef>
 
 #include "kernels/offer.h"
 
@@ -17,17 +18,18 @@ inline std::int64_t rows_of_part(std::int64_t row_elements) {
 
 /// Outputs from this size on do not wait for their reader in a cache: elementwise kernels write
 /// them past the caches, unless they write in place.
-inline constexpr std::int64_t kStreamedBytes = 32 << 20;
+inline constexpr std::int64_t kStreamedBytes = 16 << 20;
 /// Of rows that share lines with their neighbours only long ones are worth it.
-inline constexpr std::int64_t kStreamedRow = 4096, kLineElements = 16;
+inline constexpr std::int64_t kStreamedRowBytes = 16384, kLineBytes = 64;
 
-/// Whether `out` is written past the caches, in rows of `row` elements of four bytes; in: what may
-/// be its own memory.
+/// Whether `out` is written past the caches, in rows of `row` elements; in: what may be its own
+/// memory.
 template <class... In>
 bool is_streamed(const kernels::TensorView& out, std::int64_t row, const In*... in) {
-  const bool whole_lines = row % kLineElements == 0 || row >= kStreamedRow;
-  return 4 * out.elements() >= kStreamedBytes && whole_lines &&
-         ((static_cast<const void*>(in) != out.as<float>()) && ...);
+  const std::int64_t size = size_bytes(out.type->dtype);
+  const bool whole_lines = row * size % kLineBytes == 0 || row * size >= kStreamedRowBytes;
+  return out.elements() * size >= kStreamedBytes && whole_lines &&
+         ((static_cast<const void*>(in) != out.as<std::byte>()) && ...);
 }
 
 }  // namespace fornax::host

@@ -183,45 +183,67 @@ FORNAX_NUMERIC_FN ReducedAngle<Pair<V>> reduce_angle(Pair<V> x) {
   return {{first.rest, second.rest}, {first.quadrant, second.quadrant}};
 }
 
-/// Loads kLanes 16-bit patterns, widened with zeros; stores the low halves.
+/// Loads kLanes 16-bit patterns, widened with zeros.
 FORNAX_NUMERIC_FN VectorInt load_u16(const std::uint16_t* from) {
   const hn::Rebind<std::uint16_t, IntTag> halves;
   return VectorInt(hn::PromoteTo(IntTag(), hn::LoadU(halves, from)));
 }
-FORNAX_NUMERIC_FN void store_u16(VectorInt value, std::uint16_t* to) {
-  const hn::Rebind<std::uint16_t, IntTag> halves;
-  hn::StoreU(hn::DemoteTo(halves, value.raw), halves, to);
-}
-FORNAX_NUMERIC_FN Vector load_bf16(const std::uint16_t* from) {
-  return from_bf16_bits(load_u16(from));
-}
-FORNAX_NUMERIC_FN void store_bf16(Vector value, std::uint16_t* to) {
-  store_u16(bf16_bits(value), to);
-}
-FORNAX_NUMERIC_FN Vector load_f16(const std::uint16_t* from) {
-  return from_f16_bits(load_u16(from));
-}
-FORNAX_NUMERIC_FN void store_f16(Vector value, std::uint16_t* to) {
-  store_u16(f16_bits(value), to);
+/// The low halves of two vectors as one; `streamed`: past the caches, `to` is aligned to a vector.
+FORNAX_NUMERIC_FN void store_halves(Pair<VectorInt> value, std::uint16_t* to, bool streamed) {
+  const hn::ScalableTag<std::uint16_t> d;
+  const hn::Half<decltype(d)> half;
+  const auto both =
+      hn::Combine(d, hn::DemoteTo(half, value.second.raw), hn::DemoteTo(half, value.first.raw));
+  streamed ? hn::Stream(both, d, to) : hn::StoreU(both, d, to);
 }
 
-/// out[0 .. 4 kLanes) = the words of the blocks first_block .. first_block + kLanes - 1 of
+/// As many 16-bit patterns as a T has lanes, widened.
+FORNAX_NUMERIC_FN std::int32_t load_halves(const std::uint16_t* from, float) { return *from; }
+FORNAX_NUMERIC_FN VectorInt load_halves(const std::uint16_t* from, Vector) {
+  return load_u16(from);
+}
+template <class V>
+FORNAX_NUMERIC_FN auto load_halves(const std::uint16_t* from, Pair<V>) {
+  const auto first = load_halves(from, V());
+  return Pair<std::remove_const_t<decltype(first)>>(first, load_halves(from + lanes_of<V>, V()));
+}
+
+/// out[0 .. 8 kLanes) = the words of the blocks first_block .. first_block + 2 kLanes - 1 of
 /// `stream`: the words of elements 4 first_block and on. The low word of the block numbers must not
 /// wrap among them.
 FORNAX_NUMERIC_FN void random_words(RandomStream stream, std::uint64_t first_block,
                                     std::int32_t* out) {
+  using Ints = Pair<VectorInt>;
   const VectorInt low = VectorInt(static_cast<std::uint32_t>(first_block)) + lane_numbers();
-  const PhiloxBlock<VectorInt> counter = {{low,
-                                           VectorInt(static_cast<std::uint32_t>(first_block >> 32)),
-                                           VectorInt(stream.purpose), VectorInt(stream.step)}};
+  const PhiloxBlock<Ints> counter = {{Ints(low, low + VectorInt(kLanes)),
+                                      Ints(static_cast<std::uint32_t>(first_block >> 32)),
+                                      Ints(stream.purpose), Ints(stream.step)}};
   const auto block = philox4x32_10(counter, static_cast<std::uint32_t>(stream.seed),
                                    static_cast<std::uint32_t>(stream.seed >> 32));
-  hn::StoreInterleaved4(block.word[0].raw, block.word[1].raw, block.word[2].raw, block.word[3].raw,
+  const auto& word = block.word;
+  hn::StoreInterleaved4(word[0].first.raw, word[1].first.raw, word[2].first.raw, word[3].first.raw,
                         IntTag(), out);
+  hn::StoreInterleaved4(word[0].second.raw, word[1].second.raw, word[2].second.raw,
+                        word[3].second.raw, IntTag(), out + 4 * kLanes);
 }
 /// The upper 24 bits of each word as a float in [0, 1).
 FORNAX_NUMERIC_FN Vector unit_interval(VectorInt words) {
   return to_float(shift_right_logical<8>(words)) * Vector(0x1p-24f);
+}
+template <class V>
+FORNAX_NUMERIC_FN auto unit_interval(Pair<V> words) {
+  return Pair<decltype(unit_interval(words.first))>(unit_interval(words.first),
+                                                    unit_interval(words.second));
+}
+/// As many words as a T has lanes.
+FORNAX_NUMERIC_FN std::uint32_t load_words(const std::int32_t* from, float) {
+  return static_cast<std::uint32_t>(*from);
+}
+FORNAX_NUMERIC_FN VectorInt load_words(const std::int32_t* from, Vector) { return load_int(from); }
+template <class V>
+FORNAX_NUMERIC_FN auto load_words(const std::int32_t* from, Pair<V>) {
+  const auto first = load_words(from, V());
+  return Pair<std::remove_const_t<decltype(first)>>(first, load_words(from + lanes_of<V>, V()));
 }
 
 /// visit(i, T()) for the elements [begin, end), T from wide to narrow: Quad, Vector, float.

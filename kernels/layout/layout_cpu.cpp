@@ -1,37 +1,110 @@
 // Copies between layouts on the CPU: whole rows where they are contiguous, square tiles where the
 // source runs along another axis.
+// clang-format off
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/layout/layout_cpu.cpp"
+#include "hwy/foreach_target.h"
+#include "kernels/host/dispatch.h"
+#include "kernels/host/vector.h"
+// clang-format on
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/host/gemm_tile.h"
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
 #include "kernels/layout/strided.h"
 #include "kernels/rules.h"
 
+HWY_BEFORE_NAMESPACE();
+namespace fornax::layout::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// Past the caches; end_streams() when the part is done.
+void copy_streamed(const std::byte* from, std::byte* to, std::int64_t bytes) {
+  const hn::ScalableTag<std::uint8_t> d;
+  constexpr std::int64_t step = HWY_LANES(std::uint8_t);
+  const auto* source = reinterpret_cast<const std::uint8_t*>(from);
+  auto* target = reinterpret_cast<std::uint8_t*>(to);
+  const auto past = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(to) % step);
+  std::int64_t i = std::min(past == 0 ? 0 : step - past, bytes);
+  std::memcpy(to, from, static_cast<std::size_t>(i));
+  for (; i + step <= bytes; i += step) hn::Stream(hn::LoadU(d, source + i), d, target + i);
+  std::memcpy(to + i, from + i, static_cast<std::size_t>(bytes - i));
+}
+void end_streams(bool streamed) { numeric::HWY_NAMESPACE::end_streams(streamed); }
+
+}  // namespace fornax::layout::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace fornax::kernels {
 namespace {
 
-constexpr std::int64_t kTile = 16;         ///< rows of a tile: a cache line of floats of the source
-constexpr std::int64_t kTileColumns = 64;  ///< so many lines are read, each once
+constexpr std::int64_t kTile = 64;   ///< elements along both axes of a tile
+constexpr std::int64_t kAtOnce = 8;  ///< lines that far apart may share a set of the cache
+constexpr std::int64_t kFetchedRows = 8, kFetchedBytes = 1024;  ///< ahead, of short rows
 
 Offer accept(const Signature&, const DeviceModel&) { return {}; }
 
-/// Rows [begin, end) of the walk.
+/// One copy, for the threads that share it.
 template <class T>
-void copy_rows(const StridedWalk<1>& walk, const T* from, T* to, std::int64_t begin,
-               std::int64_t end) {
-  const std::int64_t width = walk.row_elements(), stride = walk.stride[0][walk.rank - 1];
-  for (std::int64_t row = begin; row < end; ++row) {
-    std::int64_t offset[1];
-    walk.row_offsets(row, offset);
-    const T* x = from + offset[0];
-    T* y = to + row * width;
-    if (stride == 1) {
-      std::copy(x, x + width, y);
-    } else if (stride == 0) {
-      std::fill(y, y + width, *x);
-    } else {
+struct Copy {
+  StridedWalk<1> walk;
+  const T* from;
+  T* to;
+  bool streamed;
+
+  void copy(const T* x, T* y, std::int64_t count) const {
+    using namespace fornax::layout;
+    if (streamed) FORNAX_DISPATCH(copy_streamed)
+    (reinterpret_cast<const std::byte*>(x), reinterpret_cast<std::byte*>(y),
+     count * static_cast<std::int64_t>(sizeof(T)));
+    else std::copy_n(x, count, y);
+  }
+};
+
+/// Rows [begin, end) of the walk. Hardware sees no stream in short rows that lie apart.
+template <class T>
+void copy_rows(const Copy<T>& c, std::int64_t begin, std::int64_t end) {
+  const std::int64_t width = c.walk.row_elements(), stride = c.walk.stride[0][c.walk.rank - 1];
+  const bool fetches = stride == 1 && width * sizeof(T) <= kFetchedBytes;
+  RowCursor<1> cursor(c.walk, begin), ahead(c.walk, (begin + kFetchedRows) % c.walk.rows());
+  for (std::int64_t row = begin; row < end; ++row, cursor.advance()) {
+    const T* x = c.from + cursor.offset(0);
+    T* y = c.to + row * width;
+    if (fetches) {
+      const auto* next = reinterpret_cast<const std::byte*>(c.from + ahead.offset(0));
+      for (std::size_t i = 0; i < width * sizeof(T); i += host::kLineBytes)
+        __builtin_prefetch(next + i);
+      ahead.advance();
+    }
+    if (stride == 1)
+      c.copy(x, y, width);
+    else if (stride == 0)
+      std::fill_n(y, width, *x);
+    else
       for (std::int64_t i = 0; i < width; ++i) y[i] = x[i * stride];
+  }
+}
+
+/// out[r * kTile + i] = x[i * stride + r] for r < rows, i < columns. `fetches`: asks for lines
+/// of the source, which lie far apart, before they are needed.
+template <class T>
+void transpose_tile(const T* x, std::int64_t stride, std::int64_t rows, std::int64_t columns,
+                    bool fetches, T* out) {
+  for (std::int64_t first = 0; first < columns; first += kAtOnce, x += kAtOnce * stride) {
+    const std::int64_t count = std::min(kAtOnce, columns - first);
+    if (fetches)
+      for (std::int64_t i = 0; i < count; ++i)
+        for (std::int64_t r = 0; r < rows; r += host::kLineBytes / std::int64_t{sizeof(T)})
+          __builtin_prefetch(x + (kAtOnce + i) * stride + r);
+    if constexpr (sizeof(T) == sizeof(float)) {
+      host::gemm_kernels().transpose({reinterpret_cast<const float*>(x), stride, count, rows,
+                                      reinterpret_cast<float*>(out + first), kTile});
+    } else {
+      for (std::int64_t i = 0; i < count; ++i)
+        for (std::int64_t r = 0; r < rows; ++r) out[r * kTile + first + i] = x[i * stride + r];
     }
   }
 }
@@ -39,23 +112,20 @@ void copy_rows(const StridedWalk<1>& walk, const T* from, T* to, std::int64_t be
 /// The source is contiguous along the last axis but one: rows are gathered in tiles. A tile's lines
 /// of the source may share one set of the cache, so they pass through a buffer of their own.
 template <class T>
-void copy_tiles(const StridedWalk<1>& walk, const T* from, T* to, std::int64_t begin,
-                std::int64_t end) {
-  const std::int64_t width = walk.row_elements(), stride = walk.stride[0][walk.rank - 1];
-  const std::int64_t group = walk.extent[walk.rank - 2];
-  T tile[kTileColumns * kTile];
+void copy_tiles(const Copy<T>& c, std::int64_t begin, std::int64_t end) {
+  const std::int64_t width = c.walk.row_elements(), stride = c.walk.stride[0][c.walk.rank - 1];
+  const std::int64_t group = c.walk.extent[c.walk.rank - 2];
+  alignas(64) T tile[kTile * kTile];
   for (std::int64_t row = begin; row < end;) {
     const std::int64_t rows = std::min({kTile, end - row, group - row % group});
     std::int64_t offset[1];
-    walk.row_offsets(row, offset);
-    const T* x = from + offset[0];
-    for (std::int64_t first = 0; first < width; first += kTileColumns) {
-      const std::int64_t columns = std::min(kTileColumns, width - first);
-      for (std::int64_t i = 0; i < columns; ++i)
-        std::copy_n(x + (first + i) * stride, rows, tile + i * kTile);
+    c.walk.row_offsets(row, offset);
+    for (std::int64_t first = 0; first < width; first += kTile) {
+      const std::int64_t columns = std::min(kTile, width - first);
+      const bool fetches = first + 2 * kTile <= width;
+      transpose_tile(c.from + offset[0] + first * stride, stride, rows, columns, fetches, tile);
       for (std::int64_t r = 0; r < rows; ++r)
-        for (std::int64_t i = 0; i < columns; ++i)
-          to[(row + r) * width + first + i] = tile[i * kTile + r];
+        c.copy(tile + r * kTile, c.to + (row + r) * width + first, columns);
     }
     row += rows;
   }
@@ -64,14 +134,17 @@ void copy_tiles(const StridedWalk<1>& walk, const T* from, T* to, std::int64_t b
 template <class T>
 void copy_strided(const KernelArgs& args) {
   if (args.out[0].elements() == 0) return;
-  const auto walk = strided_walk<1>(args.in[0].shape(), {args.in[0].type->strides});
-  const bool tiles = walk.rank >= 2 && walk.stride[0][walk.rank - 2] == 1;
-  const std::int64_t grain = host::rows_of_part(walk.row_elements());
+  Copy<T> c{strided_walk<1>(args.in[0].shape(), {args.in[0].type->strides}), args.in[0].as<T>(),
+            args.out[0].as<T>(), false};
+  const std::int64_t width = c.walk.row_elements();
+  c.streamed = host::is_streamed(args.out[0], width, args.in[0].as<T>());
+  const bool tiles = c.walk.rank >= 2 && c.walk.stride[0][c.walk.rank - 2] == 1;
+  const std::int64_t grain = host::rows_of_part(width);
   const std::int64_t whole = tiles ? (grain + kTile - 1) / kTile * kTile : grain;
-  const T* from = args.in[0].as<T>();
-  T* to = args.out[0].as<T>();
-  host::parallel_for(walk.rows(), whole, args.threads, [&](std::int64_t begin, std::int64_t end) {
-    (tiles ? copy_tiles<T> : copy_rows<T>)(walk, from, to, begin, end);
+  host::parallel_for(c.walk.rows(), whole, args.threads, [&](std::int64_t begin, std::int64_t end) {
+    using namespace fornax::layout;
+    (tiles ? copy_tiles<T> : copy_rows<T>)(c, begin, end);
+    FORNAX_DISPATCH(end_streams)(c.streamed);
   });
 }
 
@@ -118,3 +191,4 @@ const Kernel kKernels[] = {
 std::span<const Kernel> layout_cpu_kernels() { return kKernels; }
 
 }  // namespace fornax::kernels
+#endif

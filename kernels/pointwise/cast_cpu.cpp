@@ -18,17 +18,37 @@ HWY_BEFORE_NAMESPACE();
 namespace fornax::cast::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 
-void widen(bool bf16, const std::uint16_t* x, float* y, std::int64_t count) {
-  std::int64_t i = 0;
-  for (; i + num::kLanes <= count; i += num::kLanes)
-    num::store(bf16 ? num::load_bf16(x + i) : num::load_f16(x + i), y + i);
-  for (; i < count; ++i) y[i] = bf16 ? num::from_bf16(x[i]) : num::from_f16(x[i]);
+void widen(bool bf16, const std::uint16_t* x, float* y, std::int64_t count, bool streamed) {
+  const auto fill = [&](const auto& convert) FORNAX_LAMBDA {
+    num::fill_array(y, count, streamed, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
+      return convert(num::load_halves(x + i, zero));
+    });
+  };
+  bf16 ? fill([](auto h) FORNAX_LAMBDA { return num::from_bf16_bits(h); })
+       : fill([](auto h) FORNAX_LAMBDA { return num::from_f16_bits(h); });
+  num::end_streams(streamed);
 }
-void narrow(bool bf16, const float* x, std::uint16_t* y, std::int64_t count) {
+
+/// Two vectors of f32 give one of 16-bit numbers.
+template <class Convert>
+FORNAX_NUMERIC_FN void narrow_array(const float* x, std::uint16_t* y, std::int64_t count,
+                                    bool streamed, const Convert& convert) {
+  constexpr std::int64_t step = 2 * num::kLanes;
+  const auto one = [&](std::int64_t i)
+                       FORNAX_LAMBDA { y[i] = static_cast<std::uint16_t>(convert(x[i])); };
   std::int64_t i = 0;
-  for (; i + num::kLanes <= count; i += num::kLanes)
-    bf16 ? num::store_bf16(num::load(x + i), y + i) : num::store_f16(num::load(x + i), y + i);
-  for (; i < count; ++i) y[i] = bf16 ? num::to_bf16(x[i]) : num::to_f16(x[i]);
+  for (; streamed && i < count && reinterpret_cast<std::uintptr_t>(y + i) % (2 * step) != 0; ++i)
+    one(i);
+  for (; i + step <= count; i += step) {
+    num::store_halves(convert(num::load(x + i, num::Pair<num::Vector>())), y + i, streamed);
+  }
+  for (; i < count; ++i) one(i);
+}
+
+void narrow(bool bf16, const float* x, std::uint16_t* y, std::int64_t count, bool streamed) {
+  bf16 ? narrow_array(x, y, count, streamed, [](auto v) FORNAX_LAMBDA { return num::bf16_bits(v); })
+       : narrow_array(x, y, count, streamed, [](auto v) FORNAX_LAMBDA { return num::f16_bits(v); });
+  num::end_streams(streamed);
 }
 
 }  // namespace fornax::cast::HWY_NAMESPACE
@@ -81,12 +101,13 @@ void launch_fill(const KernelArgs& args) {
 void cast_range(const KernelArgs& args, std::int64_t begin, std::int64_t end) {
   using namespace fornax::cast;
   const DType from = args.in[0].type->dtype, to = args.out[0].type->dtype;
+  const bool streamed = host::is_streamed(args.out[0], 0, args.in[0].as<std::byte>());
   if (is_half(from))
     return FORNAX_DISPATCH(widen)(from == DType::bf16, args.in[0].as<std::uint16_t>() + begin,
-                                  args.out[0].as<float>() + begin, end - begin);
+                                  args.out[0].as<float>() + begin, end - begin, streamed);
   if (is_half(to))
     return FORNAX_DISPATCH(narrow)(to == DType::bf16, args.in[0].as<float>() + begin,
-                                   args.out[0].as<std::uint16_t>() + begin, end - begin);
+                                   args.out[0].as<std::uint16_t>() + begin, end - begin, streamed);
   with_type(from, [&]<class From>(From) {
     with_type(to, [&]<class To>(To) {
       const From* x = args.in[0].as<From>();

@@ -15,7 +15,7 @@ namespace fornax::bench {
 
 namespace {
 
-constexpr std::int64_t kSmallBytes = 4096;  // results that a step may as well return whole
+constexpr std::int64_t kSmallBytes = 65536;  // results that a step may as well return whole
 constexpr std::int64_t kDigestElements = 64;
 
 double element(const Tensor& tensor, std::int64_t i) {
@@ -48,7 +48,12 @@ bool small(Value value) {
          value.shape().elements() * size_bytes(value.dtype()) <= kSmallBytes;
 }
 
-Value first_row(Value value) { return small(value) ? value : slice(value, 0, 0, 1); }
+/// The first elements of a result, few enough that handing them over is no work.
+Value beginning(Value value) {
+  for (int axis = 0; axis < value.shape().rank() && !small(value); ++axis)
+    value = slice(value, axis, 0, 1);
+  return value;
+}
 
 State filled_state(const OperandCase& c, const Settings& settings) {
   State state = initialize(c.graph, settings.device(), {.seed = 1});
@@ -56,21 +61,20 @@ State filled_state(const OperandCase& c, const Settings& settings) {
   return state;
 }
 
-/// Checks, and gives the first bytes of every result.
-std::vector<std::vector<std::byte>> check(const OperandCase& c, const State& state,
+/// Checks, and gives the bytes with which every result begins, as many as those of `shown`.
+std::vector<std::vector<std::byte>> check(const OperandCase& c, const std::vector<Value>& shown,
+                                          const State& state,
                                           std::vector<std::vector<double>>& digests) {
   Program program = compile(c.graph, state, {.outputs = c.results});
   const Outputs& outputs = program.run({});
-  std::vector<std::vector<std::byte>> rows;
-  for (const Value& result : c.results) {
-    const Tensor& whole = outputs.tensor(result);
+  std::vector<std::vector<std::byte>> beginnings;
+  for (std::size_t i = 0; i < c.results.size(); ++i) {
+    const Tensor& whole = outputs.tensor(c.results[i]);
     digests.push_back(digest(whole));
-    const std::size_t row =
-        whole.bytes().size() / static_cast<std::size_t>(small(result) ? 1 : result.shape()[0]);
-    rows.emplace_back(whole.bytes().begin(),
-                      whole.bytes().begin() + static_cast<std::ptrdiff_t>(row));
+    const std::int64_t bytes = shown[i].shape().elements() * size_bytes(shown[i].dtype());
+    beginnings.emplace_back(whole.bytes().begin(), whole.bytes().begin() + bytes);
   }
-  return rows;
+  return beginnings;
 }
 
 }  // namespace
@@ -78,17 +82,17 @@ std::vector<std::vector<std::byte>> check(const OperandCase& c, const State& sta
 Case load_operand_case(OperandCase c, const Settings& settings) {
   Case loaded;
   write_data(settings, c.operands);
-  const auto rows = check(c, filled_state(c, settings), loaded.check);
   CompileOptions options;
-  for (const Value& result : c.results) options.outputs.push_back(first_row(result));
+  for (const Value& result : c.results) options.outputs.push_back(beginning(result));
+  const auto wanted = check(c, options.outputs, filled_state(c, settings), loaded.check);
   const State state = filled_state(c, settings);
   c.operands.clear();
   forget_peak();
   const auto program = std::make_shared<Program>(compile(c.graph, state, options));
   const Outputs& outputs = program->run({});
-  for (std::size_t i = 0; i < rows.size(); ++i) {
+  for (std::size_t i = 0; i < wanted.size(); ++i) {
     const auto bytes = outputs.tensor(options.outputs[i]).bytes();
-    if (!std::equal(bytes.begin(), bytes.end(), rows[i].begin(), rows[i].end()))
+    if (!std::equal(bytes.begin(), bytes.end(), wanted[i].begin(), wanted[i].end()))
       throw std::runtime_error("the timed program gives other bits than the checked one");
   }
   loaded.plan = program->summary();

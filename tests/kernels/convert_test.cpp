@@ -11,15 +11,16 @@ HWY_BEFORE_NAMESPACE();
 namespace fornax::convert_test::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 void narrow(const float* in, std::uint16_t* bf16, std::uint16_t* f16, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; i += num::kLanes) {
-    num::store_bf16(num::load(in + i), bf16 + i);
-    num::store_f16(num::load(in + i), f16 + i);
+  for (std::int64_t i = 0; i < count; i += 2 * num::kLanes) {
+    const auto x = num::load(in + i, num::Pair<num::Vector>());
+    num::store_halves(num::bf16_bits(x), bf16 + i, false);
+    num::store_halves(num::f16_bits(x), f16 + i, false);
   }
 }
 void widen(const std::uint16_t* in, float* of_bf16, float* of_f16, std::int64_t count) {
   for (std::int64_t i = 0; i < count; i += num::kLanes) {
-    num::store(num::load_bf16(in + i), of_bf16 + i);
-    num::store(num::load_f16(in + i), of_f16 + i);
+    num::store(num::from_bf16_bits(num::load_u16(in + i)), of_bf16 + i);
+    num::store(num::from_f16_bits(num::load_u16(in + i)), of_f16 + i);
   }
 }
 }  // namespace fornax::convert_test::HWY_NAMESPACE

@@ -13,7 +13,7 @@ namespace num = numeric::HWY_NAMESPACE;
 /// words and uniforms of the elements 4 first_block .. + 255.
 void vector_words(const numeric::RandomStream& stream, std::uint64_t first_block,
                   std::int32_t* words, float* uniforms) {
-  for (int block = 0; block < 64; block += num::kLanes)
+  for (int block = 0; block < 64; block += 2 * num::kLanes)
     num::random_words(stream, first_block + static_cast<std::uint64_t>(block), words + 4 * block);
   for (int i = 0; i < 256; i += num::kLanes)
     num::store(num::unit_interval(num::load_int(words + i)), uniforms + i);
