@@ -2,6 +2,7 @@
 // outputs go past the caches.
 #pragma once
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 
 #include "kernels/offer.h"
@@ -17,8 +18,8 @@ inline std::int64_t rows_of_part(std::int64_t row_elements) {
 }
 
 /// Outputs from this size on do not wait for their reader in a cache: elementwise kernels write
-/// them past the caches, unless they write in place.
-inline constexpr std::int64_t kStreamedBytes = 16 << 20;
+/// them past the caches, unless they write in place. Tests lower it.
+inline std::atomic<std::int64_t> streamed_bytes{16 << 20};
 /// Of rows that share lines with their neighbours only long ones are worth it.
 inline constexpr std::int64_t kStreamedRowBytes = 16384, kLineBytes = 64;
 
@@ -28,7 +29,7 @@ template <class... In>
 bool is_streamed(const kernels::TensorView& out, std::int64_t row, const In*... in) {
   const std::int64_t size = size_bytes(out.type->dtype);
   const bool whole_lines = row * size % kLineBytes == 0 || row * size >= kStreamedRowBytes;
-  return out.elements() * size >= kStreamedBytes && whole_lines &&
+  return out.elements() * size >= streamed_bytes.load(std::memory_order_relaxed) && whole_lines &&
          ((static_cast<const void*>(in) != out.as<std::byte>()) && ...);
 }
 

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
 #include "tests/allocation_count.h"
 #include "tests/kernels/every_isa.h"
@@ -126,10 +127,42 @@ struct NodeSignature {
   kernels::Signature signature() const { return {in, out, node.attributes}; }
 };
 
+/// While it lives and `streamed`, kernels write outputs of any size past the caches.
+class Streaming {
+ public:
+  explicit Streaming(bool streamed) : before_(host::streamed_bytes) {
+    if (streamed) host::streamed_bytes = 0;
+  }
+  ~Streaming() { host::streamed_bytes = before_; }
+  Streaming(const Streaming&) = delete;
+  Streaming& operator=(const Streaming&) = delete;
+
+ private:
+  std::int64_t before_;
+};
+
+/// With every instruction set, in every place, in the caches and past them; until one fails.
+void run_everywhere(Trial trial, const NodeSignature& types, const NodeOperands& reference,
+                    const kernels::StepState& step) {
+  for (const host::Isa isa : available_isas()) {
+    host::use_isa(isa);
+    for (const Alias* place : types.places) {
+      for (const bool streamed : {false, true}) {
+        const Streaming past_the_caches(streamed);
+        trial.in_place = place;
+        trial.label = std::string(trial.kernel.name) + " (" + host::name(isa) + ", " +
+                      std::to_string(trial.threads) + " threads" + (streamed ? ", streamed" : "") +
+                      (place ? ", in place)" : ")");
+        run_trial(trial, reference, types.aliases, step);
+        if (testing::Test::HasFailure()) return;
+      }
+    }
+  }
+}
+
 /// True when the kernel accepted and ran.
 bool try_cpu_kernel(const Kernel& kernel, const NodeSignature& types, const NodeOperands& reference,
                     const kernels::StepState& step, std::string& refusals) {
-  bool ran = false;
   for (const int threads : {1, 2, 3}) {
     kernels::DeviceModel model;
     model.threads = threads;
@@ -139,19 +172,11 @@ bool try_cpu_kernel(const Kernel& kernel, const NodeSignature& types, const Node
       return false;
     }
     const auto bound = kernel.bind ? kernel.bind(types.signature(), offer, model) : nullptr;
-    for (const host::Isa isa : available_isas())
-      for (const Alias* place : types.places) {
-        host::use_isa(isa);
-        const std::string label = std::string(kernel.name) + " (" + host::name(isa) + ", " +
-                                  std::to_string(threads) + " threads" +
-                                  (place ? ", in place)" : ")");
-        run_trial({kernel, types.node, offer, bound, threads, place, label}, reference,
-                  types.aliases, step);
-        if (testing::Test::HasFailure()) return true;
-        ran = true;
-      }
+    run_everywhere({kernel, types.node, offer, bound, threads, nullptr, ""}, types, reference,
+                   step);
+    if (testing::Test::HasFailure()) break;
   }
-  return ran;
+  return true;
 }
 
 }  // namespace
