@@ -73,34 +73,54 @@ namespace {
 
 using kernels::KernelArgs;
 
+/// Calls range(tensor, begin, end, units of all tensors before) for the count(tensor) units of each
+/// of `tensors` tensors; threads share the units of all, so that many small tensors are work for
+/// each of them too.
+template <class Count, class Range>
+void for_parts(std::size_t tensors, std::int64_t grain, int threads, const Count& count,
+               const Range& range) {
+  std::int64_t all = 0;
+  for (std::size_t i = 0; i < tensors; ++i) all += count(i);
+  host::parallel_for(all, grain, threads, [&](std::int64_t begin, std::int64_t end) {
+    std::int64_t before = 0;
+    for (std::size_t i = 0; i < tensors && before < end; ++i) {
+      const std::int64_t first = std::max(begin - before, std::int64_t{0});
+      const std::int64_t last = std::min(end - before, count(i));
+      if (first < last) range(i, first, last, before);
+      before += count(i);
+    }
+  });
+}
+
 template <class Range>
-void for_parts(const KernelArgs& args, std::size_t tensor, Range&& range) {
-  host::parallel_for(args.in[tensor].elements(), host::kElementsOfPart, args.threads, range);
+void for_elements(const KernelArgs& args, std::size_t tensors, const Range& range) {
+  for_parts(
+      tensors, host::kElementsOfPart, args.threads,
+      [&](std::size_t i) { return args.in[i].elements(); },
+      [&](std::size_t i, std::int64_t begin, std::int64_t end, std::int64_t) {
+        range(i, begin, end);
+      });
 }
 
 void launch_sgd(const KernelArgs& args) {
   const auto operands = kernels::optimizer_operands(*args.attributes);
-  for (std::size_t i = 0; i < operands.tensors; ++i) {
+  for_elements(args, operands.tensors, [&](std::size_t i, std::int64_t begin, std::int64_t end) {
     const auto rates = kernels::sgd_rates_of<float>(args, i);
     const auto pointers = kernels::tensor_pointers(args, operands, i);
-    for_parts(args, i, [&](std::int64_t begin, std::int64_t end) {
-      if (operands.moments == 0)
-        FORNAX_DISPATCH(sgd_range)(rates, pointers, begin, end);
-      else
-        FORNAX_DISPATCH(sgd_momentum_range)(rates, pointers, begin, end);
-    });
-  }
+    if (operands.moments == 0)
+      FORNAX_DISPATCH(sgd_range)(rates, pointers, begin, end);
+    else
+      FORNAX_DISPATCH(sgd_momentum_range)(rates, pointers, begin, end);
+  });
 }
 
 void launch_adamw(const KernelArgs& args) {
   const auto operands = kernels::optimizer_operands(*args.attributes);
-  for (std::size_t i = 0; i < operands.tensors; ++i) {
-    const auto rates = kernels::adamw_rates_of<float>(args, i);
-    const auto pointers = kernels::tensor_pointers(args, operands, i);
-    for_parts(args, i, [&](std::int64_t begin, std::int64_t end) {
-      FORNAX_DISPATCH(adamw_range)(rates, pointers, begin, end);
-    });
-  }
+  for_elements(args, operands.tensors, [&](std::size_t i, std::int64_t begin, std::int64_t end) {
+    FORNAX_DISPATCH(adamw_range)
+    (kernels::adamw_rates_of<float>(args, i), kernels::tensor_pointers(args, operands, i), begin,
+     end);
+  });
 }
 
 std::int64_t chunks_of(std::int64_t elements) {
@@ -109,18 +129,23 @@ std::int64_t chunks_of(std::int64_t elements) {
 
 void launch_global_norm(const KernelArgs& args) {
   auto* sums = reinterpret_cast<float*>(args.workspace.data());
+  const auto count = [&](std::size_t i) { return chunks_of(args.in[i].elements()); };
+  std::int64_t elements = 0, chunks = 0;
+  for (std::size_t i = 0; i < args.in.size(); ++i)
+    elements += args.in[i].elements(), chunks += count(i);
+  const std::int64_t grain = host::rows_of_part(elements / std::max<std::int64_t>(chunks, 1));
+  for_parts(
+      args.in.size(), grain, args.threads, count,
+      [&](std::size_t i, std::int64_t first, std::int64_t last, std::int64_t before) {
+        for (std::int64_t k = first; k < last; ++k) {
+          const std::int64_t begin = k * numeric::kSumChunk;
+          const std::int64_t end = std::min(args.in[i].elements(), begin + numeric::kSumChunk);
+          sums[before + k] = FORNAX_DISPATCH(chunk_of_squares)(args.in[i].as<float>(), begin, end);
+        }
+      });
   float total = -0.0f;
-  for (const kernels::ConstTensorView& gradient : args.in) {
-    const std::int64_t elements = gradient.elements(), chunks = chunks_of(elements);
-    host::parallel_for(chunks, 1, args.threads, [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t k = first; k < last; ++k) {
-        const std::int64_t begin = k * numeric::kSumChunk;
-        const std::int64_t end = std::min(elements, begin + numeric::kSumChunk);
-        sums[k] = FORNAX_DISPATCH(chunk_of_squares)(gradient.as<float>(), begin, end);
-      }
-    });
-    total = total + numeric::ordered_sum_of_chunks(sums, chunks);
-  }
+  for (std::size_t i = 0; i < args.in.size(); sums += count(i), ++i)
+    total = total + numeric::ordered_sum_of_chunks(sums, count(i));
   *args.out[0].as<float>() = numeric::sqrt(total);
 }
 
@@ -128,9 +153,9 @@ kernels::Offer offer_update(const kernels::Signature& signature, const kernels::
   return host::offer_f32(signature, "optimizer_step");
 }
 kernels::Offer offer_global_norm(const kernels::Signature& signature, const kernels::DeviceModel&) {
-  std::int64_t most = 0;
-  for (const auto& type : signature.in) most = std::max(most, chunks_of(type.shape.elements()));
-  return host::offer_f32(signature, "global_norm_chunks", 4 * most);
+  std::int64_t chunks = 0;
+  for (const auto& type : signature.in) chunks += chunks_of(type.shape.elements());
+  return host::offer_f32(signature, "global_norm_chunks", 4 * chunks);
 }
 
 const kernels::Kernel kKernels[] = {
