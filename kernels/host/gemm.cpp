@@ -313,15 +313,11 @@ void run_chunks(const Gemm& g, const GemmKernels& kernels, const GemmShares& sha
       for (std::int64_t p = tile_begin(count, parts, begin); p < tile_begin(count, parts, end);
            ++p) {
         const std::int64_t k = (base + p) * g.sum_chunk;
-        const Gemm chunk{g.M,
-                         g.N,
-                         std::min(g.sum_chunk, g.K - k),
-                         from(g.a, 0, k),
-                         from(g.b, 0, k),
-                         partials + p * stride,
-                         g.N,
-                         0,
-                         {}};
+        Gemm chunk = one_chunk(g);
+        chunk.K = std::min(g.sum_chunk, g.K - k);
+        chunk.a = from(g.a, 0, k), chunk.b = from(g.b, 0, k);
+        chunk.c = partials + p * stride, chunk.c_stride = g.N;
+        chunk.epilogue = {};
         run({chunk,
              kernels,
              blocking,

@@ -22,7 +22,7 @@ struct GemmBlock {
 
 /// What happens to finished outputs while they are in cache. `apply` gets the address of the
 /// block's first element. Blocks cover c exactly once, each after its whole sum over K; they may
-/// come from several threads at once and in any order.
+/// come from several threads at once and in any order but that of Gemm::row_unit.
 struct GemmEpilogue {
   void (*apply)(const void* context, float* c_block, std::int64_t c_stride,
                 const GemmBlock& block) = nullptr;
@@ -42,6 +42,9 @@ struct Gemm {
   float* c = nullptr;
   std::int64_t c_stride = 0;
   std::int64_t sum_chunk = 0;
+  /// A thread takes rows from a multiple of this on; the epilogue gets the blocks of a column in
+  /// the order of their rows among those of one thread.
+  std::int64_t row_unit = 1;
   GemmEpilogue epilogue;
 };
 

@@ -53,7 +53,8 @@ GemmShares share_gemm(const Gemm& gemm, const TileShape& tile, int threads) {
   double least = 0;
   for (std::int64_t row_parts = 1; row_parts <= useful; ++row_parts) {
     const std::int64_t column_parts = useful / row_parts;
-    const std::int64_t rows = std::min(gemm.M, round_up(divide_up(gemm.M, row_parts), tile.rows));
+    const std::int64_t unit = gemm.row_unit > 1 ? gemm.row_unit : tile.rows;
+    const std::int64_t rows = std::min(gemm.M, round_up(divide_up(gemm.M, row_parts), unit));
     const std::int64_t columns =
         std::min(gemm.N, round_up(divide_up(gemm.N, column_parts), tile.columns()));
     const double cost = static_cast<double>(rows) * static_cast<double>(columns) +

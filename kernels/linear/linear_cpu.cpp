@@ -10,8 +10,10 @@
 #include <algorithm>
 
 #include "kernels/host/gemm.h"
+#include "kernels/host/gemm_blocking.h"
 #include "kernels/host/offer.h"
 #include "kernels/linear/linear_shape.h"
+#include "kernels/reduction/column_sum.h"
 #include "kernels/reduction/column_sum_cpu.h"
 
 #ifndef FORNAX_LINEAR_EPILOGUE
@@ -24,7 +26,10 @@ struct Epilogue {
   const float* bias = nullptr;   ///< [N], added
   float* before = nullptr;       ///< like the product: takes the value before the activation
   const float* saved = nullptr;  ///< like the product: multiply by the activation's gradient here
-  std::int64_t stride = 0;       ///< of `before` and `saved`
+  std::int64_t stride = 0;       ///< of `before`, `saved` and `sums`
+  /// Takes the sums of the columns over each kColumnSumChunk rows, in the order of column_sum.h;
+  /// blocks of a column come in the order of their rows.
+  float* sums = nullptr;
 };
 
 }  // namespace fornax::linear
@@ -97,20 +102,38 @@ void finish_forward(const Epilogue& e, float* block, std::int64_t stride,
   });
 }
 
+/// The sums of a chunk go on by its row `row`; sums: where those of the first chunk stand.
+template <class T, class Place>
+FORNAX_NUMERIC_FN void add_row(T value, float* sums, std::int64_t stride, std::int64_t row,
+                               Place place) {
+  float* sum = sums + row / kernels::kColumnSumChunk * stride;
+  if (row % kernels::kColumnSumChunk != 0) value = load(sum, 0, place) + value;
+  store(value, sum, 0, place);
+}
+FORNAX_NUMERIC_FN void add_row(num::Quad value, float* sums, std::int64_t stride, std::int64_t row,
+                               TwoRows) {
+  add_row(value.first, sums, stride, row, num::Pair<num::Vector>());
+  add_row(value.second, sums, stride, row + 1, num::Pair<num::Vector>());
+}
+
 void finish_dgrad(const Epilogue& e, float* block, std::int64_t stride, const host::GemmBlock& at) {
-  const float* saved = e.saved + at.row * e.stride + at.column;
+  const float* saved = e.saved ? e.saved + at.row * e.stride + at.column : nullptr;
   num::with_activation(e.activation, [&](auto constant) FORNAX_LAMBDA {
-    for_elements(at, [&](std::int64_t r, std::int64_t i, auto zero) FORNAX_LAMBDA {
+    for_elements(at, [&](std::int64_t r, std::int64_t i, auto place) FORNAX_LAMBDA {
+      constexpr kernels::Activation kind = decltype(constant)::value;
       float* dx = block + r * stride + i;
-      const auto at_saved = load(saved + r * e.stride + i, e.stride, zero);
-      store(num::activation_gradient(decltype(constant)::value, load(dx, stride, zero), at_saved),
-            dx, stride, zero);
+      auto v = load(dx, stride, place);
+      if constexpr (kind != kernels::Activation::none) {
+        v = num::activation_gradient(kind, v, load(saved + r * e.stride + i, e.stride, place));
+        store(v, dx, stride, place);
+      }
+      if (e.sums) add_row(v, e.sums + at.column + i, e.stride, at.row + r, place);
     });
   });
 }
 
 void finish_block(const Epilogue& e, float* block, std::int64_t stride, const host::GemmBlock& at) {
-  e.saved ? finish_dgrad(e, block, stride, at) : finish_forward(e, block, stride, at);
+  e.saved || e.sums ? finish_dgrad(e, block, stride, at) : finish_forward(e, block, stride, at);
 }
 
 }  // namespace fornax::linear::HWY_NAMESPACE
@@ -142,6 +165,7 @@ Gemm dgrad_gemm(const LinearShape& s) {
   g.M = s.M, g.N = s.K, g.K = s.N;
   g.a = {nullptr, s.N, 1}, g.b = {nullptr, 1, s.K};
   g.c_stride = s.K;
+  g.row_unit = kColumnSumChunk;
   return g;
 }
 Gemm wgrad_gemm(const LinearShape& s) {
@@ -157,13 +181,20 @@ Offer offer_forward(const Signature& s, const DeviceModel& model) {
   const Gemm g = forward_gemm(linear_shape(s.in[0].shape, s.in[1].shape));
   return host::offer_f32(s, "linear_packed", host::gemm_workspace_bytes(g, model.threads));
 }
-/// The product is done with the workspace when the column sum takes it.
+/// Chunk sums of the columns stand behind the product's workspace, in whole lines.
+struct DgradWorkspace {
+  std::int64_t product_bytes, chunks;
+};
+DgradWorkspace dgrad_workspace(const LinearShape& shape, int threads) {
+  const std::int64_t bytes = host::gemm_workspace_bytes(dgrad_gemm(shape), threads);
+  return {host::round_up(bytes, host::kLineBytes), host::divide_up(shape.M, kColumnSumChunk)};
+}
 Offer offer_dgrad(const Signature& s, const DeviceModel& model) {
   const LinearShape shape = linear_shape(s.in[0].shape, s.in[1].shape);
-  std::int64_t bytes = host::gemm_workspace_bytes(dgrad_gemm(shape), model.threads);
-  if (s.out.size() > 1 && s.out[1].present())
-    bytes = std::max(bytes, column_sum_cpu_workspace_bytes(shape.M, shape.K));
-  return host::offer_f32(s, "linear_dgrad_packed", bytes);
+  const DgradWorkspace workspace = dgrad_workspace(shape, model.threads);
+  const bool sums = s.out.size() > 1 && s.out[1].present();
+  return host::offer_f32(s, "linear_dgrad_packed",
+                         workspace.product_bytes + (sums ? 4 * workspace.chunks * shape.K : 0));
 }
 Offer offer_wgrad(const Signature& s, const DeviceModel& model) {
   const Gemm g = wgrad_gemm(linear_wgrad_shape(s.in[0].shape, s.in[1].shape));
@@ -190,14 +221,16 @@ void launch_forward(const KernelArgs& args) {
 
 void launch_dgrad(const KernelArgs& args) {
   const LinearShape shape = linear_shape(args.in[0].shape(), args.in[1].shape());
+  const DgradWorkspace workspace = dgrad_workspace(shape, args.threads);
   Epilogue e;
   e.activation = linear_activation(*args.attributes);
   e.saved = e.activation == Activation::none ? nullptr : args.in[2].as<float>();
   e.stride = shape.K;
-  run_gemm(dgrad_gemm(shape), args, e.saved ? &e : nullptr);
-  if (args.out.size() > 1 && args.out[1].present())
-    column_sum_cpu({args.out[0].as<float>(), shape.M, shape.K, shape.K, 1, args.out[1].as<float>()},
-                   args.workspace.data(), args.threads);
+  const bool sums = args.out.size() > 1 && args.out[1].present();
+  if (sums) e.sums = reinterpret_cast<float*>(args.workspace.data() + workspace.product_bytes);
+  run_gemm(dgrad_gemm(shape), args, e.saved || e.sums ? &e : nullptr);
+  if (sums)
+    add_column_sums_cpu({e.sums, workspace.chunks, shape.K, shape.K, 1, args.out[1].as<float>()});
 }
 
 void launch_wgrad(const KernelArgs& args) {

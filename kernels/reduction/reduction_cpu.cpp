@@ -71,6 +71,12 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace fornax::kernels {
+
+void add_column_sums_cpu(const ColumnSum& chunk_sums) {
+  using namespace fornax::reduction;
+  FORNAX_DISPATCH(sum_of_rows)(chunk_sums);
+}
+
 namespace {
 
 std::int64_t chunk_count(std::int64_t elements, std::int64_t chunk) {
@@ -86,13 +92,13 @@ bool shares_chunks(std::int64_t rows, std::int64_t columns) {
   return chunks > 1 && chunks > columns / kColumnsOfPart;
 }
 
-}  // namespace
-
-std::int64_t column_sum_cpu_workspace_bytes(std::int64_t rows, std::int64_t columns) {
+/// Bytes of chunk sums where threads split chunks of rows, 0 where they split columns.
+std::int64_t column_sum_workspace_bytes(std::int64_t rows, std::int64_t columns) {
   return shares_chunks(rows, columns) ? chunk_count(rows, kColumnSumChunk) * columns * 4 : 0;
 }
 
-void column_sum_cpu(const ColumnSum& sum, void* workspace, int threads) {
+/// In the order of column_sum.h; reads x once. `workspace` has column_sum_workspace_bytes().
+void column_sums(const ColumnSum& sum, void* workspace, int threads) {
   using namespace fornax::reduction;
   const std::int64_t chunks = chunk_count(sum.rows, kColumnSumChunk);
   if (!shares_chunks(sum.rows, sum.columns)) {
@@ -117,11 +123,8 @@ void column_sum_cpu(const ColumnSum& sum, void* workspace, int threads) {
       FORNAX_DISPATCH(sum_of_rows)(chunk);
     }
   });
-  FORNAX_DISPATCH(sum_of_rows)
-  ({sums, chunks, sum.columns, sum.columns, sum.divisor, sum.y});
+  add_column_sums_cpu({sums, chunks, sum.columns, sum.columns, sum.divisor, sum.y});
 }
-
-namespace {
 
 std::int64_t divided(std::int64_t a, std::int64_t b) { return b == 0 ? 0 : a / b; }
 
@@ -140,7 +143,7 @@ Offer offer_row_sum(const Signature& s, const DeviceModel&) {
 Offer offer_column_sum(const Signature& s, const DeviceModel&) {
   const std::int64_t columns = s.out[0].shape.elements();
   const std::int64_t rows = divided(s.in[0].shape.elements(), columns);
-  return host::offer_f32(s, "column_sum_strips", column_sum_cpu_workspace_bytes(rows, columns));
+  return host::offer_f32(s, "column_sum_strips", column_sum_workspace_bytes(rows, columns));
 }
 
 void launch_row_sum(const KernelArgs& args) {
@@ -172,9 +175,9 @@ void launch_row_sum(const KernelArgs& args) {
 void launch_column_sum(const KernelArgs& args) {
   const std::int64_t columns = args.out[0].elements();
   const auto divisor = static_cast<float>(number_or(*args.attributes, "divisor", 1));
-  column_sum_cpu({args.in[0].as<float>(), divided(args.in[0].elements(), columns), columns, columns,
-                  divisor, args.out[0].as<float>()},
-                 args.workspace.data(), args.threads);
+  column_sums({args.in[0].as<float>(), divided(args.in[0].elements(), columns), columns, columns,
+               divisor, args.out[0].as<float>()},
+              args.workspace.data(), args.threads);
 }
 
 const Kernel kKernels[] = {
