@@ -139,6 +139,7 @@ void multiply_panel(const Part& part, const Piece& piece, std::int64_t j, std::i
   t.c = part.gemm.c + block.row * part.gemm.c_stride + block.column + j;
   t.c_stride = part.gemm.c_stride;
   t.depth = piece.depth, t.columns = columns, t.start = piece.start;
+  t.fetches_c = t.c_stride % page_floats != 0;
   for_tiles(block.rows, part.kernels.shape,
             [&](std::int64_t begin, std::int64_t number, std::int64_t height) {
               t.tiles = number;

@@ -70,8 +70,7 @@ HWY_INLINE void tile(const TileArguments& t, const float* a_tile, float* c) {
     if (t.start == TileStart::resume) {
       load_row<vectors>(t, c + i * t.c_stride, acc[i]);
     } else {
-      // The lines are there when the chains end; stores that miss drain one after the other.
-      __builtin_prefetch(c + i * t.c_stride, 1);
+      if (t.fetches_c) __builtin_prefetch(c + i * t.c_stride, 1);
 #pragma GCC unroll 4
       for (int j = 0; j < vectors; ++j) acc[i][j] = hn::Zero(d);
     }

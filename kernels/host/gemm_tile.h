@@ -32,6 +32,9 @@ struct TileArguments {
   std::int64_t columns;  // outputs written per row, at most vectors * lanes
   std::int64_t tiles;
   TileStart start;
+  /// A tile asks for its lines of c when it begins: stores that miss drain one after the other. Not
+  /// where they would all take the place of a and b in one set of L1.
+  bool fetches_c;
   FetchAhead ahead[2];
 };
 
