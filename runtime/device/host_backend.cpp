@@ -15,7 +15,8 @@ namespace {
 
 class HostSequence final : public Sequence {
  public:
-  explicit HostSequence(std::vector<Command> commands) : commands_(std::move(commands)) {
+  HostSequence(std::vector<Command> commands, int threads)
+      : commands_(std::move(commands)), threads_(threads) {
     std::erase_if(commands_, [](const Command& command) {
       return command.kind == Command::Kind::wait || command.kind == Command::Kind::signal;
     });
@@ -27,18 +28,13 @@ class HostSequence final : public Sequence {
     const host::ExactFloatScope exact;  // the host program may flush subnormals
     for (Command& command : commands_) {
       const auto slot = static_cast<std::size_t>(command.slot);
-      const auto bytes = static_cast<std::size_t>(command.bytes);
       switch (command.kind) {
         case Command::Kind::launch:
           command.args.step = &step;
           command.launch(command.args);
           break;
-        case Command::Kind::upload:
-          if (bytes) std::memcpy(command.device, inputs[slot], bytes);
-          break;
-        case Command::Kind::download:
-          if (bytes) std::memcpy(outputs[slot], command.device, bytes);
-          break;
+        case Command::Kind::upload: copy(command.device, inputs[slot], command.bytes); break;
+        case Command::Kind::download: copy(outputs[slot], command.device, command.bytes); break;
         case Command::Kind::wait:
         case Command::Kind::signal: break;
       }
@@ -47,7 +43,17 @@ class HostSequence final : public Sequence {
   void wait(int) override {}
 
  private:
+  /// One thread does not fill the machine's memory bandwidth.
+  void copy(void* to, const void* from, std::int64_t bytes) const {
+    constexpr std::int64_t part = 256 * 1024;
+    host::parallel_for(bytes, part, threads_, [=](std::int64_t begin, std::int64_t end) {
+      std::memcpy(static_cast<std::byte*>(to) + begin, static_cast<const std::byte*>(from) + begin,
+                  static_cast<std::size_t>(end - begin));
+    });
+  }
+
   std::vector<Command> commands_;
+  int threads_;
 };
 
 /// Blocks from this size on begin at a huge page and ask for huge pages: a step that strides
@@ -97,7 +103,7 @@ class HostBackend final : public Backend {
   }
 
   std::unique_ptr<Sequence> record(std::vector<Command> commands, const RecordOptions&) override {
-    return std::make_unique<HostSequence>(std::move(commands));
+    return std::make_unique<HostSequence>(std::move(commands), model_.threads);
   }
 
  private:
