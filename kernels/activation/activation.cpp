@@ -3,6 +3,7 @@
 
 #include "kernels/activation/activation_functions.h"
 #include "kernels/linear/linear_fusions.h"
+#include "kernels/numeric/counted.h"
 #include "kernels/rules.h"
 
 namespace fornax {
@@ -67,8 +68,19 @@ void gradient_of_activation(GradientRule& rule) {
   rule.d_in[0] = rule.graph.add("activation_grad", {rule.d_out[0], saved}, rule.attributes)[0];
 }
 
-// 20: about the length of the polynomials.
-Cost activation_cost(const Signature& signature) { return streaming_cost(signature, 20); }
+Cost activation_cost(const Signature& signature) {
+  const Activation kind = activation_kind(signature.attributes.text("kind"));
+  return streaming_cost(signature, numeric::flops_of([kind](numeric::Counted x) {
+                          return numeric::activate(kind, x);
+                        }));
+}
+Cost gradient_cost(const Signature& signature) {
+  const Activation kind = activation_kind(signature.attributes.text("kind"));
+  return streaming_cost(signature,
+                        numeric::flops_of([kind](numeric::Counted dy, numeric::Counted saved) {
+                          return numeric::activation_gradient(kind, dy, saved);
+                        }));
+}
 
 void overwrites_first(const Signature&, AliasList& aliases) {
   aliases.push_back({0, 0, Alias::Kind::may_overwrite, 0});
@@ -88,7 +100,7 @@ const OpDefinition kOps[] = {
      .infer = infer_activation_grad,
      .reference_f32 = reference_activation_grad<float>,
      .reference_f64 = reference_activation_grad<double>,
-     .cost = activation_cost,
+     .cost = gradient_cost,
      .aliases = overwrites_first,
      .fusions = dgrad_activation_fusions(),
      .recompute = Recompute::cheap},

@@ -4,6 +4,7 @@
 #include <fornax/ops/cross_entropy.h>
 
 #include "kernels/cross_entropy/labels.h"
+#include "kernels/numeric/counted.h"
 #include "kernels/numeric/reference_sum.h"
 #include "kernels/op.h"
 
@@ -143,14 +144,26 @@ void gradient_of_cross_entropy(GradientRule& rule) {
                                 rule.attributes)[0];
 }
 
-Cost cost_of_logits(const Signature& signature, double flops_per_logit, std::size_t logits) {
+using numeric::Counted;
+/// `function` of each logit.
+template <class Function>
+Cost cost_of_logits(const Signature& signature, std::size_t logits, const Function& function) {
   Cost cost = streaming_cost(signature, 0);
-  cost.flops = flops_per_logit * static_cast<double>(signature.in[logits].shape.elements());
+  cost.flops =
+      numeric::flops_of(function) * static_cast<double>(signature.in[logits].shape.elements());
   return cost;
 }
-Cost cost_of_cross_entropy(const Signature& signature) { return cost_of_logits(signature, 20, 0); }
-Cost cost_of_gradient(const Signature& signature) { return cost_of_logits(signature, 20, 1); }
-Cost cost_of_correct_count(const Signature& signature) { return cost_of_logits(signature, 1, 0); }
+Cost cost_of_cross_entropy(const Signature& signature) {
+  return cost_of_logits(signature, 0, [](Counted logit, Counted largest, Counted sum) {
+    return sum + numeric::exp(logit - largest);
+  });
+}
+Cost cost_of_gradient(const Signature& signature) {
+  return cost_of_logits(signature, 1, [](Counted logit, Counted log_sum_exp, Counted target) {
+    return numeric::logit_gradient(logit, log_sum_exp, target, target);
+  });
+}
+Cost cost_of_correct_count(const Signature& signature) { return streaming_cost(signature, 0); }
 
 void aliases_of_gradient(const Signature&, AliasList& aliases) {
   aliases.push_back({.out = 0, .in = 1, .kind = Alias::Kind::may_overwrite});

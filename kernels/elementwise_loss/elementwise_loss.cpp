@@ -3,6 +3,7 @@
 #include <fornax/ops/elementwise_loss.h>
 
 #include "kernels/elementwise_loss/loss_element.h"
+#include "kernels/numeric/counted.h"
 #include "kernels/numeric/reference_sum.h"
 #include "kernels/rules.h"
 
@@ -71,15 +72,34 @@ void gradient_of_logistic(GradientRule& rule) {
         rule.graph.add("binary_cross_entropy_gradient", {rule.d_out[0], rule.in[0], rule.in[1]})[0];
 }
 
-Cost cost_per_element(const Signature& signature, double flops, std::size_t of) {
+using numeric::Counted;
+/// `function` of each element of input `of`.
+template <class Function>
+Cost cost_per_element(const Signature& signature, std::size_t of, const Function& function) {
   Cost cost = streaming_cost(signature, 0);
-  cost.flops = flops * static_cast<double>(signature.in[of].shape.elements());
+  cost.flops = numeric::flops_of(function) * static_cast<double>(signature.in[of].shape.elements());
   return cost;
 }
-Cost cost_of_squared_error(const Signature& s) { return cost_per_element(s, 3, 0); }
-Cost cost_of_logistic(const Signature& s) { return cost_per_element(s, 40, 0); }
-Cost cost_of_squared_gradient(const Signature& s) { return cost_per_element(s, 2, 1); }
-Cost cost_of_logistic_gradient(const Signature& s) { return cost_per_element(s, 25, 1); }
+Cost cost_of_squared_error(const Signature& s) {
+  return cost_per_element(s, 0, [](Counted x, Counted target, Counted sum) {
+    return sum + numeric::squared_error(x, target);
+  });
+}
+Cost cost_of_logistic(const Signature& s) {
+  return cost_per_element(s, 0, [](Counted x, Counted target, Counted sum) {
+    return sum + numeric::logistic_loss(x, target);
+  });
+}
+Cost cost_of_squared_gradient(const Signature& s) {
+  return cost_per_element(s, 1, [](Counted x, Counted target, Counted weight) {
+    return numeric::squared_error_gradient(x, target, weight);
+  });
+}
+Cost cost_of_logistic_gradient(const Signature& s) {
+  return cost_per_element(s, 1, [](Counted x, Counted target, Counted weight) {
+    return numeric::logistic_loss_gradient(x, target, weight);
+  });
+}
 
 void aliases_of_gradient(const Signature&, AliasList& aliases) {
   aliases.push_back({.out = 0, .in = 1, .kind = Alias::Kind::may_overwrite});

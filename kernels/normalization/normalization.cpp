@@ -149,9 +149,19 @@ void gradient_of_train(GradientRule& rule) { add_gradient(rule, rule.out[3], rul
 void gradient_of_evaluate(GradientRule& rule) { add_gradient(rule, rule.in[3], rule.in[4], 0); }
 
 /// The batch is read once more after its mean, and once more after its variance.
-Cost cost_of_train(const Signature& signature) { return streaming_cost(signature, 6); }
+/// x is read for the mean, for the deviations and for the result.
+Cost cost_of_train(const Signature& signature) {
+  Cost cost = streaming_cost(signature, 6);
+  cost.read_bytes += 2 * signature.in[0].bytes();
+  return cost;
+}
 Cost cost_of_evaluate(const Signature& signature) { return streaming_cost(signature, 2); }
-Cost cost_of_gradient(const Signature& signature) { return streaming_cost(signature, 10); }
+/// dy is read for both sums and for the result, x for one and for the result.
+Cost cost_of_gradient(const Signature& signature) {
+  Cost cost = streaming_cost(signature, 10);
+  cost.read_bytes += 2 * signature.in[0].bytes() + signature.in[1].bytes();
+  return cost;
+}
 
 void aliases_of_train(const Signature&, AliasList& aliases) {
   aliases.push_back({.out = 1, .in = 3, .kind = Alias::Kind::updates_state});

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/numeric/counted.h"
 #include "kernels/pointwise/cast.h"
 #include "kernels/pointwise/pointwise_walk.h"
 #include "kernels/rules.h"
@@ -169,7 +170,13 @@ void gradient_of(GradientRule& rule) {
   }
 }
 
-Cost pointwise_cost(const Signature& signature) { return streaming_cost(signature, 1); }
+template <int function>
+Cost pointwise_cost(const Signature& signature) {
+  using numeric::Counted;
+  return streaming_cost(signature, numeric::flops_of([](Counted a, Counted b, Counted c) {
+                          return numeric::pointwise(static_cast<Pointwise>(function), a, b, c);
+                        }));
+}
 
 /// An input of the output's shape and dtype may become the output.
 void overwrites_equal(const Signature& signature, AliasList& aliases) {
@@ -186,7 +193,7 @@ std::span<const OpDefinition> make_pointwise_ops(std::integer_sequence<int, i...
                    .gradient = gradient_of<static_cast<Pointwise>(i)>,
                    .reference_f32 = reference_pointwise<static_cast<Pointwise>(i), float>,
                    .reference_f64 = reference_pointwise<static_cast<Pointwise>(i), double>,
-                   .cost = pointwise_cost,
+                   .cost = pointwise_cost<i>,
                    .aliases = overwrites_equal,
                    .recompute = Recompute::cheap,
                    .accepts_strides = true}...,

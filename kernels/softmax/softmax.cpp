@@ -2,6 +2,7 @@
 // Higham and Higham 2021), and their gradients from the saved result.
 #include <fornax/ops/softmax.h>
 
+#include "kernels/numeric/counted.h"
 #include "kernels/numeric/reference_sum.h"
 #include "kernels/rules.h"
 #include "kernels/softmax/softmax_row.h"
@@ -113,9 +114,23 @@ void gradient_of_log_softmax(GradientRule& rule) {
   rule.d_in[0] = rule.graph.add("log_softmax_gradient", {rule.d_out[0], rule.out[0]})[0];
 }
 
-Cost cost_of_softmax(const Signature& signature) { return streaming_cost(signature, 20); }
-Cost cost_of_gradient(const Signature& signature) { return streaming_cost(signature, 4); }
-Cost cost_of_log_gradient(const Signature& signature) { return streaming_cost(signature, 20); }
+using numeric::Counted;
+/// Besides e^(x - largest): the sum, and the scale or the logarithm of the sum.
+Cost cost_of_softmax(const Signature& signature) {
+  return streaming_cost(signature, numeric::flops_of([](Counted x, Counted largest, Counted sum) {
+                          return (sum + numeric::exp(x - largest)) * x;
+                        }));
+}
+Cost cost_of_gradient(const Signature& signature) {
+  return streaming_cost(signature, numeric::flops_of([](Counted dy, Counted y, Counted dot) {
+                          return numeric::softmax_gradient(dy, y, dot + dy * y);
+                        }));
+}
+Cost cost_of_log_gradient(const Signature& signature) {
+  return streaming_cost(signature, numeric::flops_of([](Counted dy, Counted y, Counted sum) {
+                          return numeric::log_softmax_gradient(dy, y, sum + dy);
+                        }));
+}
 
 void aliases_of_softmax(const Signature&, AliasList& aliases) {
   aliases.push_back({.out = 0, .in = 0, .kind = Alias::Kind::may_overwrite});

@@ -15,8 +15,8 @@ int main(int count, char** argument) {
   }
   const int threads = std::atoi(argument[1]);
   std::printf("{\"isa\": \"%s\", \"fma_gflops\": {\"1\": %.2f", host::name(host::active_isa()),
-              bench::fma_gflops(1, 40));
-  if (threads > 1) std::printf(", \"%d\": %.2f", threads, bench::fma_gflops(threads, 40));
+              bench::fma_gflops(1, 200));
+  if (threads > 1) std::printf(", \"%d\": %.2f", threads, bench::fma_gflops(threads, 200));
   std::printf("}, \"traffic_gbytes\": {");
   for (int i = 2; i < count; ++i) {
     const long long bytes = std::atoll(argument[i]);
