@@ -68,15 +68,15 @@ struct Copy {
 template <class T>
 void copy_rows(const Copy<T>& c, std::int64_t begin, std::int64_t end) {
   const std::int64_t width = c.walk.row_elements(), stride = c.walk.stride[0][c.walk.rank - 1];
-  const bool fetches = stride == 1 && width * sizeof(T) <= kFetchedBytes;
+  const std::int64_t bytes = width * std::int64_t{sizeof(T)};
+  const bool fetches = stride == 1 && bytes <= kFetchedBytes;
   RowCursor<1> cursor(c.walk, begin), ahead(c.walk, (begin + kFetchedRows) % c.walk.rows());
   for (std::int64_t row = begin; row < end; ++row, cursor.advance()) {
     const T* x = c.from + cursor.offset(0);
     T* y = c.to + row * width;
     if (fetches) {
       const auto* next = reinterpret_cast<const std::byte*>(c.from + ahead.offset(0));
-      for (std::size_t i = 0; i < width * sizeof(T); i += host::kLineBytes)
-        __builtin_prefetch(next + i);
+      for (std::int64_t i = 0; i < bytes; i += host::kLineBytes) __builtin_prefetch(next + i);
       ahead.advance();
     }
     if (stride == 1)

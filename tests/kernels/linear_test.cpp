@@ -1,7 +1,11 @@
 // linear, its gradients and its fused forms.
 #include <fornax/ops/activation.h>
 #include <fornax/ops/linear.h>
+#include <fornax/program.h>
 
+#include <random>
+
+#include "kernels/reduction/column_sum.h"
 #include "tests/kernels/op_case.h"
 
 namespace fornax {
@@ -105,6 +109,46 @@ std::vector<OpCase> cases() {
 }
 
 FORNAX_OP_CASES(Linear, cases());
+
+/// Of a step's products: so many rows, outputs and inputs that threads share rows or columns.
+struct Extents {
+  std::int64_t M, N, K;
+};
+
+Tensor drawn(const Shape& shape, std::uint32_t seed) {
+  Tensor tensor(DType::f32, shape);
+  std::mt19937 engine(seed);
+  std::normal_distribution<float> normal;
+  for (float& value : tensor.as<float>()) value = normal(engine);
+  return tensor;
+}
+
+void expect_sums_of_columns(const Extents& e, int threads) {
+  Graph graph;
+  const Value dy = graph.input("dy", {e.M, e.N}), w = graph.input("w", {e.N, e.K});
+  const Value saved = graph.input("saved", {e.M, e.K});
+  const auto out = graph.add("linear_dgrad", {dy, w, saved},
+                             {{"activation", "relu"}, {"column_sum", std::int64_t{1}}});
+  const State state = initialize(graph, Device::cpu(threads), {});
+  Program program = compile(graph, state, {.outputs = {out[0], out[1]}});
+  const Outputs& outputs = program.run(
+      {{"dy", drawn({e.M, e.N}, 1)}, {"w", drawn({e.N, e.K}, 2)}, {"saved", drawn({e.M, e.K}, 3)}});
+  const auto dx = outputs.tensor(out[0]).as<float>(), sums = outputs.tensor(out[1]).as<float>();
+  for (std::int64_t k = 0; k < e.K; ++k)
+    ASSERT_EQ(sums[static_cast<std::size_t>(k)], kernels::column_sum_of(dx.data() + k, e.M, e.K))
+        << e.M << " x " << e.N << " x " << e.K << ", " << threads << " threads, column " << k;
+}
+
+/// The epilogue sums while threads share the rows: chunks of rows stay with one of them, in order.
+TEST(Linear, BiasGradientsOfManyRowsAreSumsOfColumns) {
+  for (const Extents& e : {Extents{1500, 64, 64},
+                           {700, 300, 200},
+                           {1300, 21, 96},
+                           {130, 96, 520},
+                           {4, 300, 700},
+                           {1111, 130, 13}})
+    for (const int threads : {1, 2, 3}) expect_sums_of_columns(e, threads);
+}
 
 }  // namespace
 }  // namespace fornax
