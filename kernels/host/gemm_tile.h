@@ -32,8 +32,8 @@ struct TileArguments {
   std::int64_t columns;  // outputs written per row, at most vectors * lanes
   std::int64_t tiles;
   TileStart start;
-  /// A tile asks for its lines of c when it begins: stores that miss drain one after the other. Not
-  /// where they would all take the place of a and b in one set of L1.
+  /// A tile asks for its lines of c when it begins. Not where rows of c are whole pages apart: the
+  /// lines would share one set of L1, and that was slower.
   bool fetches_c;
   FetchAhead ahead[2];
 };

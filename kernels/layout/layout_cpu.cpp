@@ -43,7 +43,6 @@ namespace {
 
 constexpr std::int64_t kTile = 64;   ///< elements along both axes of a tile
 constexpr std::int64_t kAtOnce = 8;  ///< lines that far apart may share a set of the cache
-constexpr std::int64_t kFetchedRows = 8, kFetchedBytes = 1024;  ///< ahead, of short rows
 
 Offer accept(const Signature&, const DeviceModel&) { return {}; }
 
@@ -64,21 +63,15 @@ struct Copy {
   }
 };
 
-/// Rows [begin, end) of the walk. Hardware sees no stream in short rows that lie apart.
+/// Rows [begin, end) of the walk.
 template <class T>
 void copy_rows(const Copy<T>& c, std::int64_t begin, std::int64_t end) {
   const std::int64_t width = c.walk.row_elements(), stride = c.walk.stride[0][c.walk.rank - 1];
-  const std::int64_t bytes = width * std::int64_t{sizeof(T)};
-  const bool fetches = stride == 1 && bytes <= kFetchedBytes;
-  RowCursor<1> cursor(c.walk, begin), ahead(c.walk, (begin + kFetchedRows) % c.walk.rows());
-  for (std::int64_t row = begin; row < end; ++row, cursor.advance()) {
-    const T* x = c.from + cursor.offset(0);
+  for (std::int64_t row = begin; row < end; ++row) {
+    std::int64_t offset[1];
+    c.walk.row_offsets(row, offset);
+    const T* x = c.from + offset[0];
     T* y = c.to + row * width;
-    if (fetches) {
-      const auto* next = reinterpret_cast<const std::byte*>(c.from + ahead.offset(0));
-      for (std::int64_t i = 0; i < bytes; i += host::kLineBytes) __builtin_prefetch(next + i);
-      ahead.advance();
-    }
     if (stride == 1)
       c.copy(x, y, width);
     else if (stride == 0)

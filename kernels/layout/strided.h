@@ -41,31 +41,6 @@ struct StridedWalk {
   }
 };
 
-/// Walks rows from `row` on without a division for each.
-template <int count>
-class RowCursor {
- public:
-  RowCursor(const StridedWalk<count>& walk, std::int64_t row) : walk_(walk) {
-    walk.row_offsets(row, offset_);
-    for (int axis = walk.rank - 2; axis >= 0; --axis, row /= walk.extent[axis + 1])
-      at_[axis] = row % walk.extent[axis];
-  }
-  std::int64_t offset(int operand) const { return offset_[operand]; }
-  /// After the last row comes the first.
-  void advance() {
-    for (int axis = walk_.rank - 2; axis >= 0; --axis) {
-      for (int i = 0; i < count; ++i) offset_[i] += walk_.stride[i][axis];
-      if (++at_[axis] < walk_.extent[axis]) return;
-      at_[axis] = 0;
-      for (int i = 0; i < count; ++i) offset_[i] -= walk_.stride[i][axis] * walk_.extent[axis];
-    }
-  }
-
- private:
-  const StridedWalk<count>& walk_;
-  std::int64_t at_[Shape::kMaxRank] = {}, offset_[count];
-};
-
 /// Element strides of `type` as if broadcast to `shape` (numpy's rule): 0 along repeated axes.
 inline Strides broadcast_strides(const TensorType& type, const Shape& shape) {
   Strides strides{};
