@@ -113,9 +113,12 @@ const char* problem_of(const Operation& o, const Layout& a, const Layout& b, con
   if (!is(a, o.transpose_a == CUBLAS_OP_T, e.m, e.k)) return "a has other extents";
   if (!is(b, o.transpose_b == CUBLAS_OP_T, e.k, e.n)) return "b has other extents";
   if (!is(c, false, e.m, e.n)) return "c has other extents";
-  for (const unsigned known : {1u, 2u, 4u, 6u, 32u, 36u, 160u, 164u, 192u, 208u})
+  for (const unsigned known : {1u, 2u, 4u, 6u, 32u, 36u, 130u, 152u, 160u, 164u, 192u, 208u})
     if (o.epilogue == known) {
       const bool saved = known & fornax::twin::kSaved;
+      const bool bits = known & (fornax::twin::kRelu | fornax::twin::kReluGradient);
+      if (saved && bits && o.saved_ld % 128 != 0)
+        return "the auxiliary leading dimension is no multiple of 128 bits";
       if (saved && (o.saved_ld % 8 != 0 || o.saved_ld < e.m))
         return "the auxiliary leading dimension is no multiple of 8 or shorter than a column";
       return nullptr;
@@ -128,7 +131,14 @@ bool overlap(const void* x, std::int64_t x_bytes, const void* y, std::int64_t y_
   const auto* b = static_cast<const char*>(y);
   return a < b + y_bytes && b < a + x_bytes;
 }
-std::int64_t bytes_of(const Layout& layout) { return 2 * layout.ld * layout.columns; }
+fornax::twin::Type type_of(const Layout& layout) {
+  using fornax::twin::Type;
+  return layout.type == CUDA_R_32F ? Type::f32
+                                   : (layout.type == CUDA_R_16BF ? Type::bf16 : Type::f16);
+}
+std::int64_t bytes_of(const Layout& layout) {
+  return (layout.type == CUDA_R_32F ? 4 : 2) * layout.ld * layout.columns;
+}
 
 /// Why an algorithm cannot serve a product at these addresses, or null.
 const char* problem_of(const Algorithm& algorithm, const Operation& o, const Product& p) {
@@ -170,6 +180,8 @@ const char* cublasLtGetStatusName(cublasStatus_t status) {
   }
 }
 
+std::size_t cublasLtGetVersion() { return CUBLAS_VERSION; }
+
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* description,
                                         cublasComputeType_t compute, cudaDataType_t scale) {
   if (fails(__func__)) return CUBLAS_STATUS_INTERNAL_ERROR;
@@ -209,7 +221,8 @@ cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDa
                                           std::int64_t ld) {
   if (fails(__func__)) return CUBLAS_STATUS_INTERNAL_ERROR;
   if (twin().fault == Fault::short_leading_dimension) --ld;
-  if (type != CUDA_R_16BF && type != CUDA_R_16F) return wrong("neither bf16 nor f16");
+  if (type != CUDA_R_16BF && type != CUDA_R_16F && type != CUDA_R_32F)
+    return wrong("neither bf16 nor f16 nor f32");
   const Layout made{type, static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns), ld};
   if (made.rows < 1 || made.columns < 1) return wrong("an extent is not positive");
   if (ld < made.rows) return wrong("the leading dimension is shorter than a column");
@@ -256,7 +269,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle,
   if (wanted < 1 || !results || !found) return wrong("there is no room for an answer");
   const char* problem = problem_of(*o, *layouts[0], *layouts[1], *layouts[2], *layouts[3]);
   if (problem) return wrong(problem);
-  if (p->reduction & (CUBLASLT_REDUCTION_SCHEME_INPLACE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE))
+  if (layouts[3]->type != CUDA_R_32F &&
+      p->reduction & (CUBLASLT_REDUCTION_SCHEME_INPLACE | CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE))
     return wrong("sums over splits of k may round, or come in any order");
   const std::uint32_t alignment = *std::min_element(p->alignment, p->alignment + 4);
   *found = 0;
@@ -299,11 +313,10 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
   const char* problem = problem_of(*o, *layouts[0], *layouts[1], *layouts[2], *layouts[3]);
   if (problem) return wrong(problem);
   const auto matrix = [](const void* x, std::int64_t ld, std::int32_t transpose) {
-    return fornax::twin::Matrix{static_cast<std::uint16_t*>(const_cast<void*>(x)), ld,
-                                transpose == CUBLAS_OP_T};
+    return fornax::twin::Matrix{const_cast<void*>(x), ld, transpose == CUBLAS_OP_T};
   };
   const Extents e = extents_of(*o, *layouts[0], *layouts[3]);
-  Product product{layouts[3]->type == CUDA_R_16BF,
+  Product product{type_of(*layouts[3]),
                   e.m,
                   e.n,
                   e.k,
@@ -312,7 +325,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
                   matrix(c, layouts[2]->ld, CUBLAS_OP_N),
                   matrix(d, layouts[3]->ld, CUBLAS_OP_N),
                   matrix(o->saved, o->saved_ld, CUBLAS_OP_N),
-                  static_cast<std::uint16_t*>(o->bias),
+                  o->bias,
                   o->epilogue,
                   *static_cast<const float*>(alpha),
                   *static_cast<const float*>(beta),

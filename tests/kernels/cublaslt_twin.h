@@ -1,7 +1,8 @@
 // A twin of cublasLt for machines without a GPU: a shared library with the functions that
-// linear_cublaslt.cpp opens by name. It checks every description strictly and puts a product that
-// it accepts on the launch's queue, where a machine that executes nothing or the simt machine takes
-// it as a kernel of one thread. Tests steer it through this struct.
+// linear_cublaslt.cpp opens by name and the benchmarks' peer calls. It checks every description
+// strictly and puts a product that it accepts on the launch's queue, where a machine that executes
+// nothing or the simt machine takes it as a kernel of one thread. Tests steer it through this
+// struct.
 #pragma once
 #include "kernels/device/launch_table.h"
 
