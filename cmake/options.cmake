@@ -5,7 +5,7 @@ set_property(CACHE FORNAX_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(FORNAX_CUDA_ARCHITECTURES "80-real;90a-real" CACHE STRING "GPU architectures to compile for")
 option(FORNAX_BUILD_TESTS "Build the tests" ON)
 option(FORNAX_BUILD_BENCH
-  "Build the benchmarks below tests/bench (oneDNN is compared where found)" OFF)
+  "Build the benchmarks below tests/bench (oneDNN, cublasLt, cuDNN are compared where found)" OFF)
 option(FORNAX_BUILD_SAMPLES "Build the samples" ON)
 option(FORNAX_BUILD_SIMT "Build the simt machine, which runs the CUDA kernels on the CPU" ON)
 set(FORNAX_SANITIZE "" CACHE STRING "empty, address (with undefined) or thread")

@@ -8,7 +8,11 @@ import profiles
 from servers import (KEPT_PAGES, Failure, Server, check_equal, interleave, spread)
 
 HERE = pathlib.Path(__file__).resolve().parent
-PEERS = ('torch', 'torch.compile', 'onednn')
+# Peers that are programs of the build: the program, where it runs, and the library that it needs.
+PROGRAMS = {'onednn': ('onednn_layers', 'the CPU', 'libdnnl'),
+            'cublaslt': ('cublaslt_layers', 'a GPU', 'cublasLt'),
+            'cudnn': ('cudnn_ops', 'a GPU', 'cuDNN')}
+PEERS = ('torch', 'torch.compile', *PROGRAMS)
 RANDOM = {'dropout'}      # other random numbers: only the means are the same
 RANDOM_TOLERANCE = 0.01
 # Where inputs and initial values are handed over: in memory, if the system has such a folder.
@@ -19,6 +23,15 @@ def words_of(given):
     return [f'{key}={value}' for key, value in given.items()]
 
 
+def check_same(case, ours, theirs):
+    """The numbers of a peer are those of ours, as far as the case can have the same."""
+    if case.words.get('name') in RANDOM:
+        ours, theirs = ([group[:1] for group in numbers] for numbers in (ours, theirs))
+        check_equal(ours, theirs, RANDOM_TOLERANCE)
+    else:
+        check_equal(ours, theirs)
+
+
 class Bench:
     def __init__(self, options, build, measured):
         self.options, self.build, self.measured = options, build, measured
@@ -27,14 +40,20 @@ class Bench:
         self.lasting = {}  # processes that load case after case
         self.peers = [peer for peer in options.peers.split(',') if peer]
         self._find_torch()
-        if 'onednn' in self.peers and not (build / 'tests' / 'onednn_layers').exists():
-            self._absent('onednn', 'libdnnl was not found when the build was configured')
-        if 'onednn' in self.peers and options.device != 'cpu':
-            self._absent('onednn', 'it runs on the CPU')
+        self._find_programs()
 
     def _absent(self, peer, reason):
         self.absent[peer] = reason
         self.peers.remove(peer)
+
+    def _find_programs(self):
+        here = {'cpu': 'the CPU', 'cuda': 'a GPU'}.get(self.options.device.partition(':')[0])
+        for peer in [peer for peer in self.peers if peer in PROGRAMS]:
+            program, where, library = PROGRAMS[peer]
+            if where != here:
+                self._absent(peer, f'it runs on {where}')
+            elif not (self.build / 'tests' / program).exists():
+                self._absent(peer, f'{library} was not found when the build was configured')
 
     def _find_torch(self):
         """A process with the imports alone: its memory is not a step's."""
@@ -57,8 +76,8 @@ class Bench:
     def _program(self, side, kind):
         if side.startswith('torch'):
             return [self.options.python, HERE / 'peers' / 'torch_steps.py']
-        if side == 'onednn':
-            return [self.build / 'tests' / 'onednn_layers']
+        if side in PROGRAMS:
+            return [self.build / 'tests' / PROGRAMS[side][0]]
         return [self.build / 'tests' / ('op_bench' if kind == 'op' else 'steps_bench')]
 
     def _start(self, side, words, kind='', more_environment=None):
@@ -111,13 +130,10 @@ class Bench:
                 more['wanted'] = ','.join(f'{i:g}' for i in ours.ready['wanted'])
             try:
                 server = self._load(peer, case, data, more)
-                mine, theirs = ours.ready['check'], server.ready['check']
-                if case.words.get('name') in RANDOM:
-                    mine, theirs = ([group[:1] for group in one] for one in (mine, theirs))
-                    check_equal(mine, theirs, RANDOM_TOLERANCE)
-                else:
-                    check_equal(mine, theirs)
+                check_same(case, ours.ready['check'], server.ready['check'])
                 servers[peer] = server
+                if peer in PROGRAMS:
+                    self.versions[peer] = server.ready['version']
             except Failure as failure:
                 failures[peer] = str(failure)
         return servers

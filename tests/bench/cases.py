@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 ELEMENT_BYTES = 4
-TORCH, COMPILE, ONEDNN = 'torch', 'torch.compile', 'onednn'
+TORCH, COMPILE, ONEDNN, CUBLASLT, CUDNN = 'torch', 'torch.compile', 'onednn', 'cublaslt', 'cudnn'
 MOST_MEMORY = 0.6         # of PyTorch's peak, for a training step
 LEAST_COPY_SHARE = 0.85   # of the floor by bytes, for ops that move bytes
 MOST_START_SECONDS = 0.1  # from the start of the process to the numbers of its first step
@@ -94,13 +94,22 @@ def steps():
 QUICK_OPS = ('add', 'gelu', 'softmax', 'dropout', 'adamw', 'cast_f32_bf16', 'batch_norm', 'sum')
 NOT_STREAMING = ('linear', 'embedding', 'correct_count')  # not held to the copy bandwidth
 
+# What a function of cuDNN does whole: peers/cudnn_ops.cpp.
+BOTH_PARTS, FORWARD = ('forward', 'backward'), ('forward',)
+CUDNN_PARTS = {
+    **dict.fromkeys(('relu', 'sigmoid', 'tanh', 'silu', 'softmax', 'log_softmax', 'batch_norm',
+                     'dropout', 'sum', 'row_sum', 'column_sum'), BOTH_PARTS),
+    **dict.fromkeys(('batch_norm_evaluate', 'add', 'add_row', 'subtract', 'multiply', 'maximum',
+                     'minimum', 'sqrt', 'square'), FORWARD)}
+
 
 def ops(listed):
     """`listed`: (name of a benchmark of op_bench, whether it has a gradient)."""
     for name, differentiable in listed:
         for part in ('forward', 'backward')[:1 + differentiable]:
             share = LEAST_COPY_SHARE * (part == 'forward' and name not in NOT_STREAMING)
-            yield Case(f'{name} {part}', 'ops', 'op', {'name': name, 'part': part}, (TORCH,),
+            peers = (TORCH, CUDNN) if part in CUDNN_PARTS.get(name, ()) else (TORCH,)
+            yield Case(f'{name} {part}', 'ops', 'op', {'name': name, 'part': part}, peers,
                        least_share=share, seconds=1.0, quick=name in QUICK_OPS, fresh=False)
 
 
@@ -114,14 +123,29 @@ LAYERS = {
     'batch of one': (1, 768, 3072), 'batch of four': (4, 768, 3072)}
 
 
+# Of these also relu or gelu_tanh: cublasLt has epilogues of them and none of gelu.
+RELU_LAYERS = ('mlp first', 'mlp middle', 'narrow', 'ragged', 'gpt2 up')
+GELU_TANH_LAYERS = ('gpt2 up', 'gpt2 down', 'ragged')
+
+
+def layer(name, part, activation='gelu'):
+    rows, inputs, outputs = LAYERS[name]
+    said = '' if activation == 'gelu' else f'{activation} '
+    fused = part == 'wgrad' or activation != 'gelu'
+    return Case(f'{name} {rows} x {inputs} x {outputs} {said}{part}', 'layers', 'layer',
+                {'rows': str(rows), 'inputs': str(inputs), 'outputs': str(outputs), 'part': part,
+                 'activation': activation}, (TORCH, ONEDNN) + (CUBLASLT,) * fused, seconds=1.0,
+                quick=name in ('mlp middle', 'ragged', 'batch of one'), fresh=False)
+
+
 def layers():
-    for name, (rows, inputs, outputs) in LAYERS.items():
+    for name in LAYERS:
         for part in ('forward', 'dgrad', 'wgrad'):
-            yield Case(f'{name} {rows} x {inputs} x {outputs} {part}', 'layers', 'layer',
-                       {'rows': str(rows), 'inputs': str(inputs), 'outputs': str(outputs),
-                        'part': part, 'activation': 'gelu'}, (TORCH, ONEDNN),
-                       seconds=1.0, quick=name in ('mlp middle', 'ragged', 'batch of one'),
-                       fresh=False)
+            yield layer(name, part)
+    for activation, names in (('relu', RELU_LAYERS), ('gelu_tanh', GELU_TANH_LAYERS)):
+        for name in names:
+            for part in ('forward', 'dgrad'):
+                yield layer(name, part, activation)
 
 
 def growth(threads):

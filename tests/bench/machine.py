@@ -115,13 +115,13 @@ def verdicts(results):
 
 
 def table_heading():
-    return (f'{"case":<40} {"ours":>12} {"spread":>7} {"floor":>12} {"% floor":>8} {"MiB":>8} | '
+    return (f'{"case":<46} {"ours":>12} {"spread":>7} {"floor":>12} {"% floor":>8} {"MiB":>8} | '
             f'{"peer":<14} {"its time":>12} {"spread":>7} {"ratio":>7} {"best":>7} {"MiB":>8}')
 
 
 def table_rows(result):
     floor = result.get('floor_seconds')
-    start = (f'{result["case"]:<40} {duration(result["seconds"]):>12} '
+    start = (f'{result["case"]:<46} {duration(result["seconds"]):>12} '
              f'{100 * result["spread"]:>5.1f} % {duration(floor) if floor else "-":>12} ')
     start += f'{100 * result["floor_share"]:>6.1f} %' if floor else f'{"-":>8}'
     start += f' {mebibytes(result["peak_bytes"]) if "peak_bytes" in result else "-":>8} | '

@@ -1,10 +1,10 @@
 // A server (server.h) of every OpCase that has a benchmark (tests/kernels/op_case.h).
 //   op_bench                        waits for "load op name=NAME part=forward|backward"
-//   op_bench op name=NAME part=...  loads that case
+//   op_bench op name=NAME part=...  loads that case; with rows=N so many of them, of every input
+//                                   that has as many as the first
 //   op_bench --list                 the names of the cases, each with yes where it has a gradient
 //   op_bench --coverage [NAME]      names ops that no benchmark (but NAME) runs; status 1 when
-//   there
-//                                   are any
+//                                   there are any
 // forward is the op; backward is the op and its gradient from a given gradient of its results.
 #include <cstdio>
 #include <set>
@@ -49,6 +49,17 @@ struct Built {
   bench::OperandCase content;
   std::vector<int> wanted;
 };
+
+/// The case with fewer rows.
+OpCase with_rows(OpCase c, std::int64_t rows) {
+  const std::int64_t all = c.benchmark.shapes.at(0)[0];
+  for (Shape& shape : c.benchmark.shapes) {
+    std::vector<std::int64_t> extents(shape.begin(), shape.end());
+    if (extents.at(0) == all) extents[0] = rows;
+    shape = Shape(extents);
+  }
+  return c;
+}
 
 /// The graph of a case; operands are drawn only when `with_operands`.
 class Builder {
@@ -109,7 +120,9 @@ bench::Case load(const std::string& kind, const bench::Settings& settings) {
   const std::string name = settings.text("name", "");
   for (const OpCase& c : benchmark_cases()) {
     if (c.benchmark.name != name) continue;
-    Built built = Builder(c, settings.text("part", "forward") == "backward", true).take();
+    const std::int64_t rows = settings.integer("rows", c.benchmark.shapes.at(0)[0]);
+    Built built =
+        Builder(with_rows(c, rows), settings.text("part", "forward") == "backward", true).take();
     bench::Case loaded = load_operand_case(std::move(built.content), settings);
     loaded.wanted = built.wanted;
     return loaded;

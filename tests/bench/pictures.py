@@ -3,7 +3,8 @@ import math
 from html import escape
 
 OURS, THEIRS, SECOND, FAINT, INK = '#0b6e99', '#c2571a', '#6b7f2a', '#d8d8d8', '#222222'
-COLORS = {'fornax': OURS, 'torch': THEIRS, 'torch.compile': SECOND, 'onednn': SECOND}
+COLORS = {'fornax': OURS, 'torch': THEIRS, 'torch.compile': SECOND, 'onednn': SECOND,
+          'cublaslt': SECOND, 'cudnn': SECOND}
 FONT = 'font-family="DejaVu Sans, Helvetica, Arial, sans-serif"'
 
 

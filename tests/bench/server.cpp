@@ -102,6 +102,7 @@ void print_ready(const Case& loaded) {
       {"moved_bytes", plan.read_bytes + plan.write_bytes}};
   for (const auto& [name, value] : counts)
     std::printf(", \"%s\": %lld", name, static_cast<long long>(value));
+  if (!loaded.version.empty()) std::printf(", \"version\": \"%s\"", loaded.version.c_str());
   std::printf(", \"flops\": %.9g}\n", plan.flops);
 }
 
@@ -124,7 +125,8 @@ class Process {
 
   void answer(const std::string& line) {
     if (line == "memory") {
-      std::printf("%lld\n", resident_bytes("VmHWM:") - resident_before_);
+      const long long held = loaded_.device_bytes;
+      std::printf("%lld\n", held > 0 ? held : resident_bytes("VmHWM:") - resident_before_);
     } else if (line.rfind("load ", 0) == 0) {
       loaded_ = {};
       resident_before_ = forget_peak();
@@ -138,6 +140,7 @@ class Process {
   void time(long long steps) const {
     const auto begin = std::chrono::steady_clock::now();
     for (long long i = 0; i < steps; ++i) loaded_.step();
+    loaded_.finish();
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
     std::printf("%.9f\n", taken.count());
   }

@@ -27,11 +27,14 @@ class Settings {
 
 /// What a loaded case serves.
 struct Case {
-  std::function<void()> step;
+  std::function<void()> step;  ///< may leave work under way, which finish() waits for
   /// Numbers that a peer must give too; each group is judged by its own largest.
   std::vector<std::vector<double>> check;
   PlanSummary plan;
   std::vector<int> wanted = {};  ///< inputs that the peer must differentiate by, too
+  std::function<void()> finish = [] {};
+  std::int64_t device_bytes = 0;  ///< that it holds in a GPU's memory; answers "memory" if not 0
+  std::string version = {};       ///< of a peer's library
 };
 
 using LoadCase = std::function<Case(const std::string& kind, const Settings& settings)>;
@@ -39,7 +42,8 @@ using LoadCase = std::function<Case(const std::string& kind, const Settings& set
 /// The process: loads the case KIND KEY=VALUE... of the command line, if there is one, prints it as
 /// one line of JSON and then answers lines of standard input until they end:
 ///   N               the seconds that N more steps took
-///   memory          the peak of resident bytes; after a load, above what was resident before it
+///   memory          the bytes that the case holds on a GPU, else the peak of resident bytes;
+///                   after a load, above what was resident before it
 ///   load KIND ...   another case, as one line of JSON
 /// Gives the exit status.
 int serve(int count, char** words, const LoadCase& load);

@@ -15,7 +15,7 @@ Case load_compile(const Settings& settings);
 /// One part of a layer of rows=64 inputs=784 outputs=512 activation=gelu:
 ///   forward  y = f(x w^T + b)
 ///   dgrad    dx = (dy w) f'(h), the gradient of the layer below before its activation, and the
-///            column sums of dx, its bias gradient
+///            column sums of dx, its bias gradient; h is what f saves, of relu its result
 ///   wgrad    dw = dy^T x
 Case load_layer(const Settings& settings);
 

@@ -17,7 +17,7 @@ class Layer {
  public:
   explicit Layer(const bench::Settings& settings)
       : tensors_(load_safetensors(settings.text("data", ""))) {
-    if (settings.text("activation", "gelu") != "gelu") throw std::runtime_error("gelu only");
+    activation_ = algorithm_of(settings.text("activation", "gelu"));
     const std::int64_t M = settings.integer("rows", 1), K = settings.integer("inputs", 1);
     const std::int64_t N = settings.integer("outputs", 1);
     const std::string part = settings.text("part", "");
@@ -39,6 +39,13 @@ class Layer {
   }
 
  private:
+  static dnnl::algorithm algorithm_of(const std::string& activation) {
+    if (activation == "gelu") return dnnl::algorithm::eltwise_gelu_erf;
+    if (activation == "gelu_tanh") return dnnl::algorithm::eltwise_gelu_tanh;
+    if (activation == "relu") return dnnl::algorithm::eltwise_relu;
+    throw std::runtime_error(activation + ": gelu, gelu_tanh and relu only");
+  }
+
   struct Step {
     dnnl::primitive primitive;
     std::unordered_map<int, memory> arguments;
@@ -71,10 +78,10 @@ class Layer {
   }
 
   void forward(std::int64_t M, std::int64_t N, std::int64_t K) {
-    dnnl::post_ops gelu;
-    gelu.append_eltwise(1.0f, dnnl::algorithm::eltwise_gelu_erf, 0, 0);
+    dnnl::post_ops activation;
+    activation.append_eltwise(1.0f, activation_, 0, 0);
     dnnl::primitive_attr attr;
-    attr.set_post_ops(gelu);
+    attr.set_post_ops(activation);
     const memory bias = matrix("b", 1, N);
     product(matrix("x", M, K), matrix("w", K, N, true), result("y", M, N), attr, &bias);
   }
@@ -82,11 +89,10 @@ class Layer {
   void dgrad(std::int64_t M, std::int64_t N, std::int64_t K) {
     const memory dx = result("dx", M, K), sums = result("db", 1, K), h = matrix("h", M, K);
     product(matrix("dy", M, N), matrix("w", N, K), dx, {});
-    const auto gelu = dnnl::algorithm::eltwise_gelu_erf;
     const dnnl::eltwise_forward::primitive_desc hint(
-        {dnnl::prop_kind::forward_training, gelu, h.get_desc(), 0, 0}, engine_);
-    const dnnl::eltwise_backward::primitive_desc gradient({gelu, dx.get_desc(), h.get_desc(), 0, 0},
-                                                          engine_, hint);
+        {dnnl::prop_kind::forward_training, activation_, h.get_desc(), 0, 0}, engine_);
+    const dnnl::eltwise_backward::primitive_desc gradient(
+        {activation_, dx.get_desc(), h.get_desc(), 0, 0}, engine_, hint);
     steps_.push_back({dnnl::eltwise_backward(gradient),
                       {{DNNL_ARG_SRC, h}, {DNNL_ARG_DIFF_DST, dx}, {DNNL_ARG_DIFF_SRC, dx}}});
     if (M == 1) {  // there is nothing to add, which oneDNN refuses to do
@@ -102,6 +108,7 @@ class Layer {
     product(matrix("dy", N, M, true), matrix("x", M, K), result("dw", N, K), {});
   }
 
+  dnnl::algorithm activation_;
   TensorMap tensors_;
   std::vector<std::string> results_;
   dnnl::engine engine_{dnnl::engine::kind::cpu, 0};
@@ -116,6 +123,8 @@ bench::Case load(const std::string& kind, const bench::Settings& settings) {
   bench::Case loaded;
   loaded.check = layer->digests();
   loaded.step = [layer] { layer->run(); };
+  const dnnl_version_t& is = *dnnl_version();
+  loaded.version = std::to_string(is.major) + "." + std::to_string(is.minor);
   return loaded;
 }
 

@@ -160,14 +160,19 @@ def layer_step(given):
     import torch
     from torch.nn import functional
     t = load(given)
-    if given.get('activation', 'gelu') != 'gelu':
-        raise ValueError('gelu only')
+    aten = torch.ops.aten
+    activate, gradient = {
+        'gelu': (functional.gelu, aten.gelu_backward),
+        'gelu_tanh': (lambda x: functional.gelu(x, approximate='tanh'),
+                      lambda dy, h: aten.gelu_backward(dy, h, approximate='tanh')),
+        'relu': (functional.relu, lambda dy, y: aten.threshold_backward(dy, y, 0)),
+    }[given.get('activation', 'gelu')]
 
     def forward():
-        return [functional.gelu(functional.linear(t['x'], t['w'], t['b']))]
+        return [activate(functional.linear(t['x'], t['w'], t['b']))]
 
     def dgrad():
-        dx = torch.ops.aten.gelu_backward(torch.mm(t['dy'], t['w']), t['h'])
+        dx = gradient(torch.mm(t['dy'], t['w']), t['h'])
         return [dx, dx.sum(0)]
 
     def wgrad():
