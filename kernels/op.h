@@ -219,6 +219,7 @@ inline void require(bool condition, ErrorCode code, const char* message) {
 }
 
 /// A cost of reading every input and writing every output once, and `flops_per_element` of out[0].
+/// What a broadcast view repeats is read once.
 Cost streaming_cost(const Signature& signature, double flops_per_element);
 
 }  // namespace fornax::kernels

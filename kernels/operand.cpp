@@ -28,9 +28,23 @@ std::string to_string(const TensorType& type) {
   return std::string(name(type.dtype)) + ' ' + to_string(type.shape);
 }
 
+namespace {
+
+/// Bytes of the elements that lie apart: an axis of stride 0 repeats them.
+std::int64_t distinct_bytes(const TensorType& type) {
+  if (type.shape.elements() == 0) return 0;
+  std::int64_t bytes = size_bytes(type.dtype);
+  for (int axis = 0; axis < type.shape.rank(); ++axis)
+    if (type.strides[static_cast<std::size_t>(axis)] != 0) bytes *= type.shape[axis];
+  return bytes;
+}
+
+}  // namespace
+
 Cost streaming_cost(const Signature& signature, double flops_per_element) {
   Cost cost;
-  for (const TensorType& type : signature.in) cost.read_bytes += type.bytes();
+  for (const TensorType& type : signature.in)
+    if (type.present()) cost.read_bytes += distinct_bytes(type);
   for (const TensorType& type : signature.out) cost.write_bytes += type.bytes();
   if (!signature.out.empty())
     cost.flops = flops_per_element * static_cast<double>(signature.out[0].shape.elements());

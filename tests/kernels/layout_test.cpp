@@ -2,6 +2,7 @@
 #include <fornax/ops/layout.h>
 #include <fornax/ops/pointwise.h>
 
+#include "kernels/op.h"
 #include "tests/kernels/op_case.h"
 
 namespace fornax {
@@ -97,6 +98,26 @@ TEST(Layout, IntegersAreCopiedToo) {
     EXPECT_EQ(y.dtype(), dtype);
     EXPECT_EQ(y.shape(), (Shape{3, 2}));
   }
+}
+
+TEST(Layout, WhatABroadcastRepeatsIsReadOnce) {
+  using kernels::TensorType;
+  const auto read_bytes = [](const char* op, std::vector<TensorType> in, const Shape& shape) {
+    const std::vector out{TensorType(DType::f32, shape)};
+    const Attributes none;
+    const kernels::Cost cost = kernels::find_op(op).cost({in, out, none});
+    EXPECT_EQ(cost.write_bytes, 4 * shape.elements());
+    return cost.read_bytes;
+  };
+  const Shape shape{4, 5, 6, 3};
+  TensorType repeated(DType::f32, shape), empty(DType::f32, {4, 0, 3});
+  repeated.strides = {0, 3, 0, 1};
+  empty.strides = {0, 3, 1};
+  EXPECT_EQ(read_bytes("contiguous", {repeated}, shape), 4 * 5 * 3);
+  EXPECT_EQ(read_bytes("contiguous", {{DType::f32, shape}}, shape), 4 * 360);
+  EXPECT_EQ(read_bytes("contiguous", {empty}, {4, 0, 3}), 0);
+  EXPECT_EQ(read_bytes("add", {{DType::f32, shape}, repeated}, shape), 4 * (360 + 15));
+  EXPECT_EQ(read_bytes("add", {{DType::f32, shape}, {DType::f32, {6, 1}}}, shape), 4 * (360 + 6));
 }
 
 }  // namespace
