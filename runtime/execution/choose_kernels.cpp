@@ -18,12 +18,12 @@ bool narrow(const TensorType& type) {
   return type.dtype == DType::bf16 || type.dtype == DType::f16;
 }
 
-/// Sets every narrow type to f32 and returns the bytes of the copies that this needs.
+/// Makes every narrow type row-major f32 and returns the bytes of the copies that this needs.
 std::int64_t widen_types(std::vector<TensorType>& types) {
   std::int64_t bytes = 0;
   for (TensorType& type : types) {
     if (!narrow(type)) continue;
-    type.dtype = DType::f32;
+    type = TensorType(DType::f32, type.shape);
     bytes += padded(type.bytes());
   }
   return bytes;

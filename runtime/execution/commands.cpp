@@ -1,4 +1,5 @@
 // From a plan to commands: every address resolved, bf16 and f16 operands routed through f32 copies.
+#include "kernels/layout/strided.h"
 #include "kernels/numeric/numeric.h"
 #include "runtime/execution/program_data.h"
 
@@ -20,8 +21,21 @@ std::uint16_t narrow_element(DType dtype, float value) {
   return dtype == DType::bf16 ? numeric::to_bf16(value) : numeric::to_f16(value);
 }
 
-/// Runs the kernel of a BoundStep on f32 copies of its narrow operands; inputs are widened before,
-/// outputs rounded after (to nearest even).
+/// to = the elements of x in row-major order, however they lie.
+void widen_elements(const ConstTensorView& x, float* to) {
+  if (x.elements() == 0) return;
+  const auto walk = kernels::strided_walk<1>(x.shape(), {x.type->strides});
+  const std::int64_t width = walk.row_elements(), stride = walk.stride[0][walk.rank - 1];
+  for (std::int64_t row = 0; row < walk.rows(); ++row) {
+    std::int64_t offset[1];
+    walk.row_offsets(row, offset);
+    const auto* from = x.as<std::uint16_t>() + offset[0];
+    for (std::int64_t i = 0; i < width; ++i) *to++ = widen_element(x.type->dtype, from[i * stride]);
+  }
+}
+
+/// Runs the kernel of a BoundStep on row-major f32 copies of its narrow operands; inputs are
+/// widened before, outputs rounded after (to nearest even).
 struct Widened {
   std::shared_ptr<const void> kernel_bound;
   void (*launch)(const KernelArgs&);
@@ -34,10 +48,7 @@ struct Widened {
     const auto& self = *static_cast<const Widened*>(args.bound);
     for (std::size_t i = 0; i < args.in.size(); ++i) {
       if (self.in[i].data == args.in[i].data || !args.in[i].present()) continue;
-      auto* to = static_cast<float*>(const_cast<void*>(self.in[i].data));
-      const auto* from = args.in[i].as<std::uint16_t>();
-      for (std::int64_t e = 0; e < args.in[i].elements(); ++e)
-        to[e] = widen_element(args.in[i].type->dtype, from[e]);
+      widen_elements(args.in[i], static_cast<float*>(const_cast<void*>(self.in[i].data)));
     }
     KernelArgs inner = args;
     inner.in = self.in, inner.out = self.out, inner.bound = self.kernel_bound.get();
@@ -64,7 +75,7 @@ std::shared_ptr<Widened> widen(const PlanStep& step, const KernelArgs& args) {
   const auto place = [&](const TensorType* type, const void* data) -> void* {
     TensorType wide = type ? *type : TensorType();
     const bool copy = data && narrow(wide.dtype);
-    if (copy) wide.dtype = DType::f32;
+    if (copy) wide = TensorType(DType::f32, type->shape);
     widened->types.push_back(wide);
     if (!copy) return const_cast<void*>(data);
     void* at = next;

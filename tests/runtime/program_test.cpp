@@ -41,6 +41,32 @@ Tensor features(int shift = 0) {
 }
 Tensor labels() { return Tensor({8}, {0, 1, 2, 2, 1, 0, 0, 1}); }
 
+/// bf16 passes through f32 copies on the CPU, of views too: here one that repeats rows and begins
+/// within its memory, one that leaves gaps and one that is transposed.
+TEST(ProgramRun, WidensViewsAsTheyLie) {
+  Graph graph;
+  const Value x = graph.input("x", {5, 6}), narrow = cast(x, DType::bf16);
+  const auto results = [](Value v) {
+    return std::vector{add(broadcast(slice(v, 0, 2, 3), {4, 6}), 1.0),
+                       multiply(slice(v, 1, 1, 4), 2.0), subtract(transpose(v), 3.0)};
+  };
+  std::vector<Value> outputs;
+  for (const Value& y : results(narrow)) outputs.push_back(cast(y, DType::f32));
+  for (const Value& y : results(x)) outputs.push_back(y);
+  Tensor numbers(DType::f32, {5, 6});  // small integers: bf16 holds them and the results
+  for (std::size_t i = 0; i < 30; ++i) numbers.as<float>()[i] = static_cast<float>(i);
+  for (const char* device : {"cpu:1", "reference"}) {
+    const State state = initialize(graph, Device::parse(device), {.seed = 1});
+    Program step = compile(graph, state, {.outputs = outputs});
+    const Outputs& got = step.run({{"x", numbers}});
+    for (std::size_t i = 0; i < 3; ++i) {
+      const Tensor &a = got.tensor(outputs[i]), &b = got.tensor(outputs[i + 3]);
+      EXPECT_TRUE(std::equal(a.bytes().begin(), a.bytes().end(), b.bytes().begin()))
+          << device << ", result " << i;
+    }
+  }
+}
+
 TEST(ProgramRun, RefusesWrongInputsAndLeavesTheState) {
   const Classifier model;
   for (const char* device : {"cpu:1", "cpu:2", "reference", "reference:f64"}) {
