@@ -10,10 +10,9 @@
 #include <algorithm>
 #include <cstring>
 
-#include "kernels/host/gemm_tile.h"
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
-#include "kernels/layout/strided.h"
+#include "kernels/layout/tiles.h"
 #include "kernels/rules.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -40,9 +39,6 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace fornax::kernels {
 namespace {
-
-constexpr std::int64_t kTile = 64;   ///< elements along both axes of a tile
-constexpr std::int64_t kAtOnce = 8;  ///< lines that far apart may share a set of the cache
 
 Offer accept(const Signature&, const DeviceModel&) { return {}; }
 
@@ -81,64 +77,43 @@ void copy_rows(const Copy<T>& c, std::int64_t begin, std::int64_t end) {
   }
 }
 
-/// out[r * kTile + i] = x[i * stride + r] for r < rows, i < columns. `fetches`: asks for lines
-/// of the source, which lie far apart, before they are needed.
+/// Tiles [begin, end). A tile's lines of the source may share one set of the cache, so they pass
+/// through a buffer of their own.
 template <class T>
-void transpose_tile(const T* x, std::int64_t stride, std::int64_t rows, std::int64_t columns,
-                    bool fetches, T* out) {
-  for (std::int64_t first = 0; first < columns; first += kAtOnce, x += kAtOnce * stride) {
-    const std::int64_t count = std::min(kAtOnce, columns - first);
-    if (fetches)
-      for (std::int64_t i = 0; i < count; ++i)
-        for (std::int64_t r = 0; r < rows; r += host::kLineBytes / std::int64_t{sizeof(T)})
-          __builtin_prefetch(x + (kAtOnce + i) * stride + r);
-    if constexpr (sizeof(T) == sizeof(float)) {
-      host::gemm_kernels().transpose({reinterpret_cast<const float*>(x), stride, count, rows,
-                                      reinterpret_cast<float*>(out + first), kTile});
-    } else {
-      for (std::int64_t i = 0; i < count; ++i)
-        for (std::int64_t r = 0; r < rows; ++r) out[r * kTile + first + i] = x[i * stride + r];
-    }
-  }
-}
-
-/// The source is contiguous along the last axis but one: rows are gathered in tiles. A tile's lines
-/// of the source may share one set of the cache, so they pass through a buffer of their own.
-template <class T>
-void copy_tiles(const Copy<T>& c, std::int64_t begin, std::int64_t end) {
+void copy_tiles(const Copy<T>& c, const Tiles<1>& tiles, std::int64_t begin, std::int64_t end) {
   const std::int64_t width = c.walk.row_elements(), stride = c.walk.stride[0][c.walk.rank - 1];
-  const std::int64_t group = c.walk.extent[c.walk.rank - 2];
-  alignas(64) T tile[kTile * kTile];
-  for (std::int64_t row = begin; row < end;) {
-    const std::int64_t rows = std::min({kTile, end - row, group - row % group});
+  alignas(64) T buffer[kTile * kTile];
+  for (std::int64_t i = begin; i < end; ++i) {
+    const Tile tile = tiles.tile(i);
     std::int64_t offset[1];
-    c.walk.row_offsets(row, offset);
-    for (std::int64_t first = 0; first < width; first += kTile) {
-      const std::int64_t columns = std::min(kTile, width - first);
-      const bool fetches = first + 2 * kTile <= width;
-      transpose_tile(c.from + offset[0] + first * stride, stride, rows, columns, fetches, tile);
-      for (std::int64_t r = 0; r < rows; ++r)
-        c.copy(tile + r * kTile, c.to + (row + r) * width + first, columns);
-    }
-    row += rows;
+    c.walk.row_offsets(tile.row, offset);
+    transpose_tile(c.from + offset[0] + tile.column * stride, stride, tile, buffer);
+    for (std::int64_t r = 0; r < tile.rows; ++r)
+      c.copy(buffer + r * kTile, c.to + (tile.row + r) * width + tile.column, tile.columns);
   }
 }
 
 template <class T>
 void copy_strided(const KernelArgs& args) {
+  using namespace fornax::layout;
   if (args.out[0].elements() == 0) return;
   Copy<T> c{strided_walk<1>(args.in[0].shape(), {args.in[0].type->strides}), args.in[0].as<T>(),
             args.out[0].as<T>(), false};
   const std::int64_t width = c.walk.row_elements();
   c.streamed = host::is_streamed(args.out[0], width, args.in[0].as<T>());
-  const bool tiles = c.walk.rank >= 2 && c.walk.stride[0][c.walk.rank - 2] == 1;
-  const std::int64_t grain = host::rows_of_part(width);
-  const std::int64_t whole = tiles ? (grain + kTile - 1) / kTile * kTile : grain;
-  host::parallel_for(c.walk.rows(), whole, args.threads, [&](std::int64_t begin, std::int64_t end) {
-    using namespace fornax::layout;
-    (tiles ? copy_tiles<T> : copy_rows<T>)(c, begin, end);
-    FORNAX_DISPATCH(end_streams)(c.streamed);
-  });
+  if (is_transposed(c.walk, 0)) {
+    const Tiles tiles(c.walk);
+    return host::parallel_for(tiles.tiles(), kTilesOfPart, args.threads,
+                              [&](std::int64_t begin, std::int64_t end) {
+                                copy_tiles(c, tiles, begin, end);
+                                FORNAX_DISPATCH(end_streams)(c.streamed);
+                              });
+  }
+  host::parallel_for(c.walk.rows(), host::rows_of_part(width), args.threads,
+                     [&](std::int64_t begin, std::int64_t end) {
+                       copy_rows(c, begin, end);
+                       FORNAX_DISPATCH(end_streams)(c.streamed);
+                     });
 }
 
 void launch_contiguous(const KernelArgs& args) {

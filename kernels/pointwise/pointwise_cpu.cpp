@@ -1,4 +1,5 @@
 // Elementwise arithmetic on the CPU: rows of vectors, an operand being an array or one number.
+// Transposed operands are turned tile by tile.
 // clang-format off
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/pointwise/pointwise_cpu.cpp"
@@ -12,6 +13,7 @@
 
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
+#include "kernels/layout/tiles.h"
 #include "kernels/pointwise/cast_cpu.h"
 #include "kernels/pointwise/pointwise_walk.h"
 
@@ -26,6 +28,12 @@ struct Row {
   float* out;
   std::int64_t count;
   bool streamed;
+};
+
+/// Pieces of `rows` rows, one below the other: from a row to the next in[k] moves by down[k].
+struct Rows {
+  Row first;
+  std::int64_t rows, down[3], out_down;
 };
 
 }  // namespace fornax::pointwise
@@ -85,14 +93,24 @@ void run_row(const Row& row) {
 }
 
 template <int... i>
-void run_row_of(int function, const Row& row, std::integer_sequence<int, i...>) {
+auto row_function(int function, std::integer_sequence<int, i...>) {
   using Run = void (*)(const Row&);
   constexpr Run runs[] = {run_row<static_cast<Pointwise>(i)>...};
-  runs[function](row);
+  return runs[function];
 }
 void run(Pointwise function, const Row& row) {
-  run_row_of(static_cast<int>(function), row,
-             std::make_integer_sequence<int, kernels::kPointwiseCount>());
+  row_function(static_cast<int>(function),
+               std::make_integer_sequence<int, kernels::kPointwiseCount>())(row);
+}
+void run_rows(Pointwise function, const Rows& rows) {
+  const auto run_one = row_function(static_cast<int>(function),
+                                    std::make_integer_sequence<int, kernels::kPointwiseCount>());
+  Row row = rows.first;
+  for (std::int64_t r = 0; r < rows.rows; ++r) {
+    run_one(row);
+    for (int k = 0; k < 3; ++k) row.in[k] += rows.down[k];
+    row.out += rows.out_down;
+  }
 }
 
 void end(bool streamed) { num::end_streams(streamed); }
@@ -112,43 +130,91 @@ const float* operand_data(const KernelArgs& args, int k) {
   return args.in[static_cast<std::size_t>(k)].as<float>();
 }
 
-/// Output elements [begin, end), row by row.
-void run_range(Pointwise function, const PointwiseWalk& walk, const KernelArgs& args,
-               std::int64_t begin, std::int64_t end) {
-  using namespace fornax::pointwise;
-  const auto scalar = static_cast<float>(walk.scalar);
-  const std::int64_t width = walk.axes.row_elements();
+/// One launch, for the threads that share it.
+struct Task {
+  Pointwise function;
+  const KernelArgs& args;
+  PointwiseWalk walk;
+  float scalar;
   bool streamed = true;
-  for (int k = 0; k < operand_count(function); ++k)
-    if (k != walk.scalar_operand)
-      streamed = streamed && host::is_streamed(args.out[0], width, operand_data(args, k));
-  while (begin < end) {
-    const std::int64_t r = begin / width, first = begin % width;
+
+  Task(Pointwise function_, const KernelArgs& args_)
+      : function(function_),
+        args(args_),
+        walk(pointwise_walk(args_)),
+        scalar(static_cast<float>(walk.scalar)) {
+    for (int k = 0; k < operand_count(function); ++k)
+      if (is_array(k))
+        streamed = streamed &&
+                   host::is_streamed(args.out[0], walk.axes.row_elements(), operand_data(args, k));
+  }
+  bool is_array(int k) const { return k < operand_count(function) && k != walk.scalar_operand; }
+  bool is_turned(int k) const { return is_array(k) && is_transposed(walk.axes, k); }
+  bool turns() const {
+    return walk.axes.rank >= 2 && (is_turned(0) || is_turned(1) || is_turned(2));
+  }
+
+  /// `count` elements of row `r` from `column` on.
+  fornax::pointwise::Row piece(std::int64_t r, std::int64_t column, std::int64_t count) const {
+    fornax::pointwise::Row row{};
     std::int64_t offset[3];
     walk.axes.row_offsets(r, offset);
-    Row row{};
     for (int k = 0; k < 3; ++k) {
       row.in[k] = &scalar;
-      if (k >= operand_count(function) || k == walk.scalar_operand) continue;
+      if (!is_array(k)) continue;
       row.stride[k] = walk.last_stride(k);
-      row.in[k] = operand_data(args, k) + offset[k] + first * row.stride[k];
+      row.in[k] = operand_data(args, k) + offset[k] + column * row.stride[k];
     }
-    row.count = std::min(width - first, end - begin);
+    row.out = args.out[0].as<float>() + r * walk.axes.row_elements() + column;
+    row.count = count;
     row.streamed = streamed;
-    row.out = args.out[0].as<float>() + begin;
-    FORNAX_DISPATCH(run)(function, row);
-    begin += row.count;
+    return row;
   }
-  FORNAX_DISPATCH(end)(streamed);
+};
+
+/// Output elements [begin, end), row by row.
+void run_range(const Task& task, std::int64_t begin, std::int64_t end) {
+  using namespace fornax::pointwise;
+  const std::int64_t width = task.walk.axes.row_elements();
+  while (begin < end) {
+    const std::int64_t column = begin % width, count = std::min(width - column, end - begin);
+    FORNAX_DISPATCH(run)(task.function, task.piece(begin / width, column, count));
+    begin += count;
+  }
+  FORNAX_DISPATCH(end)(task.streamed);
+}
+
+/// Tiles [begin, end): transposed operands pass through a buffer.
+void run_tiles(const Task& task, const Tiles<3>& tiles, std::int64_t begin, std::int64_t end) {
+  using namespace fornax::pointwise;
+  const StridedWalk<3>& axes = task.walk.axes;
+  alignas(64) float buffer[3][kTile * kTile];
+  for (std::int64_t i = begin; i < end; ++i) {
+    const Tile tile = tiles.tile(i);
+    Rows rows{task.piece(tile.row, tile.column, tile.columns), tile.rows, {}, axes.row_elements()};
+    for (int k = 0; k < 3; ++k) {
+      if (task.is_array(k)) rows.down[k] = axes.stride[k][axes.rank - 2];
+      if (!task.is_turned(k)) continue;
+      transpose_tile(rows.first.in[k], rows.first.stride[k], tile, buffer[k]);
+      rows.first.in[k] = buffer[k], rows.first.stride[k] = 1, rows.down[k] = kTile;
+    }
+    FORNAX_DISPATCH(run_rows)(task.function, rows);
+  }
+  FORNAX_DISPATCH(end)(task.streamed);
 }
 
 template <int function>
 void launch_pointwise(const KernelArgs& args) {
-  const PointwiseWalk walk = pointwise_walk(args);
+  const Task task(static_cast<Pointwise>(function), args);
+  if (args.out[0].elements() == 0) return;
+  if (task.turns()) {
+    const Tiles tiles(task.walk.axes);
+    return host::parallel_for(
+        tiles.tiles(), kTilesOfPart, args.threads,
+        [&](std::int64_t begin, std::int64_t end) { run_tiles(task, tiles, begin, end); });
+  }
   host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,
-                     [&](std::int64_t begin, std::int64_t end) {
-                       run_range(static_cast<Pointwise>(function), walk, args, begin, end);
-                     });
+                     [&](std::int64_t begin, std::int64_t end) { run_range(task, begin, end); });
 }
 
 template <int... i>

@@ -53,6 +53,7 @@ std::vector<OpCase> cases() {
            }),
       view("transpose", {37, 53}, [](Value x) { return transpose(x); }),
       view("large_transpose", {130, 300}, [](Value x) { return transpose(x); }),
+      view("transposed_matrices", {3, 67, 130}, [](Value x) { return transpose(x); }),
       view("heads", {2, 5, 3, 8},
            [](Value x) {
              return permute(x, {0, 2, 1, 3});
@@ -82,9 +83,9 @@ std::vector<OpCase> cases() {
   };
   all.back().mostly_zeros = true;
   all[1].benchmark = {"transpose", {{4096, 4096}}};
-  all[3].benchmark = {"permute_heads", {{8, 1024, 12, 64}}};
-  all[6].benchmark = {"slice_columns", {{262144, 70}}};
-  all[9].benchmark = {"broadcast", {{512, 1, 1024}}};
+  all[4].benchmark = {"permute_heads", {{8, 1024, 12, 64}}};
+  all[7].benchmark = {"slice_columns", {{262144, 70}}};
+  all[10].benchmark = {"broadcast", {{512, 1, 1024}}};
   all[0].refusals = refusals();
   return all;
 }

@@ -67,6 +67,39 @@ void add_scalar_forms(std::vector<OpCase>& all) {
   all.push_back(unary("minimum_number", [](Value x) { return minimum(x, 0.1); }));
 }
 
+/// Operands that lie along another axis than the result: more than a tile of 64 x 64, odd ends,
+/// views that begin within their memory, several such operands.
+void add_strided_forms(std::vector<OpCase>& all) {
+  const auto put = [&](const std::string& name, std::vector<Shape> shapes,
+                       const std::function<Value(std::span<const Value>)>& function) {
+    OpCase c;
+    c.name = name;
+    c.mostly_zeros = name.starts_with("gate");
+    c.has_gradient = !c.mostly_zeros;
+    for (const Shape& shape : shapes) c.inputs.push_back({.shape = shape});
+    c.build = [=](std::span<const Value> in) { return std::vector{function(in)}; };
+    all.push_back(std::move(c));
+  };
+  put("plus_transposed", {{133, 70}, {70, 133}},
+      [](auto in) { return add(in[0], transpose(in[1])); });
+  put("both_transposed", {{65, 129}, {65, 129}},
+      [](auto in) { return multiply(transpose(in[0]), transpose(in[1])); });
+  put("matrices_transposed", {{3, 66, 5}, {3, 5, 66}},
+      [](auto in) { return divide(transpose(in[0]), exp(in[1])); });
+  put("slice_transposed", {{90, 140}, {128, 77}},
+      [](auto in) { return subtract(transpose(slice(slice(in[0], 1, 5, 133), 0, 3, 80)), in[1]); });
+  put("transposed_and_row", {{70, 80}, {70}},
+      [](auto in) { return multiply(transpose(in[0]), in[1]); });
+  put("transposed_and_column", {{70, 80}, {80, 1}},
+      [](auto in) { return multiply(in[1], transpose(in[0])); });
+  put("gate_transposed", {{67, 69}, {69, 67}}, [](auto in) {
+    return in[0].graph().add("gate_less", {transpose(in[0]), in[1], transpose(in[0])})[0];
+  });
+  put("axes_reversed", {{7, 9, 66}, {66, 9, 7}}, [](auto in) {
+    return add(permute(in[0], {2, 1, 0}), in[1]);
+  });
+}
+
 std::vector<OpCase> cases() {
   std::vector<OpCase> all;
   add_binary(all);
@@ -77,6 +110,7 @@ std::vector<OpCase> cases() {
   all.push_back(unary("sqrt", static_cast<Unary>(sqrt), draw_uniform(0.1, 5)));
   all.push_back(unary("square", square));
   all.push_back(unary("transposed", [](Value x) { return add(transpose(x), 1.0); }));
+  add_strided_forms(all);
   all.push_back(unary("add_constant", [](Value x) {
     return add(x, x.graph().constant(0.3, x.shape(), x.dtype()));
   }));
