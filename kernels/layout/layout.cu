@@ -4,6 +4,7 @@
 #include "kernels/launch_plan.h"
 #include "kernels/device/shared.cuh"
 #include "kernels/device/warp.cuh"
+#include "kernels/layout/contiguous.h"
 #include "kernels/layout/strided.h"
 #include "kernels/rules.h"
 
@@ -135,6 +136,8 @@ const Kernel kKernels[] = {
 };
 
 }  // namespace
+
+void copy_contiguous_cuda(const KernelArgs& args) { launch_contiguous(args); }
 
 std::span<const Kernel> layout_cuda_kernels() { return kKernels; }
 

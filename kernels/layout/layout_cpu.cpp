@@ -12,6 +12,7 @@
 
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
+#include "kernels/layout/contiguous.h"
 #include "kernels/layout/tiles.h"
 #include "kernels/rules.h"
 
@@ -155,6 +156,8 @@ const Kernel kKernels[] = {
 };
 
 }  // namespace
+
+void copy_contiguous_cpu(const KernelArgs& args) { launch_contiguous(args); }
 
 std::span<const Kernel> layout_cpu_kernels() { return kKernels; }
 

@@ -9,6 +9,7 @@
 #include "kernels/numeric/judge.h"
 #include "kernels/numeric/ordered_sum.h"
 #include "kernels/reduction/column_sum.h"
+#include "kernels/reduction/row_sum_walk.h"
 #include "kernels/rules.h"
 
 namespace fornax {
@@ -109,22 +110,21 @@ void infer_sum(std::span<const TensorType> in, const Attributes& attributes,
 
 /// The ordered sum of kernels/numeric; in double any order serves, so it is the same template.
 template <class T>
-T row_sum_of(const T* x, std::int64_t count) {
-  if constexpr (std::is_same_v<T, float>) {
-    return numeric::ordered_sum<float, 1>(x, count);
-  } else {
-    return numeric::ordered_sum_lanewise<T>(count, [&](std::int64_t i) { return x[i]; });
-  }
+T row_sum_of(const T* x, const RowSumWalk& walk) {
+  if (std::is_same_v<T, float> && walk.rows_are_contiguous())
+    return numeric::ordered_sum<float, 1>(reinterpret_cast<const float*>(x), walk.columns);
+  return numeric::ordered_sum_lanewise<T>(
+      walk.columns, [&](std::int64_t i) { return x[RowSumWalk::offset(walk.reduced, i)]; });
 }
 
 template <class T>
 void reference_row_sum(const KernelArgs& args) {
-  const std::int64_t rows = args.out[0].elements();
-  const std::int64_t columns = rows == 0 ? 0 : args.in[0].elements() / rows;
+  const auto kept = static_cast<int>(args.attributes->integer("kept"));
+  const RowSumWalk walk = row_sum_walk(*args.in[0].type, kept);
   const T divisor = static_cast<T>(number_or(*args.attributes, "divisor", 1));
   const T* x = args.in[0].as<T>();
-  for (std::int64_t r = 0; r < rows; ++r)
-    args.out[0].as<T>()[r] = row_sum_of(x + r * columns, columns) / divisor;
+  for (std::int64_t r = 0; r < walk.rows; ++r)
+    args.out[0].as<T>()[r] = row_sum_of(x + RowSumWalk::offset(walk.kept, r), walk) / divisor;
 }
 
 template <class T>
@@ -164,7 +164,8 @@ const OpDefinition kOps[] = {
      .gradient = gradient_of_sum<true>,
      .reference_f32 = reference_row_sum<float>,
      .reference_f64 = reference_row_sum<double>,
-     .cost = sum_cost},
+     .cost = sum_cost,
+     .accepts_strides = true},
     {.name = "column_sum",
      .infer = infer_sum<false>,
      .gradient = gradient_of_sum<false>,

@@ -3,6 +3,7 @@
 #include "kernels/device/launch.cuh"
 #include "kernels/launch_plan.h"
 #include "kernels/device/warp.cuh"
+#include "kernels/layout/contiguous.h"
 #include "kernels/numeric/ordered_sum.h"
 #include "kernels/reduction/column_sum.cuh"
 #include "kernels/reduction/column_sum.h"
@@ -116,12 +117,24 @@ Offer offer_elements(const Signature& s) {
   return {.refusal =
               "ordered sums: f32, bf16 or f16 needed, got " + std::string(name(s.in[0].dtype))};
 }
-Offer offer_row_sum(const Signature& s, const DeviceModel&) {
+Offer offer_of_rows(const Signature& s) {
   Offer offer = offer_elements(s);
   const std::int64_t rows = s.out[0].shape.elements();
   const std::int64_t chunks =
       chunk_count(divided(s.in[0].shape.elements(), rows), numeric::kSumChunk);
   if (chunks > 1) offer.workspace_bytes = rows * chunks * 4;
+  return offer;
+}
+Offer offer_row_sum(const Signature& s, const DeviceModel&) {
+  if (!s.in[0].contiguous())
+    return {.refusal = "row_sum_warp_per_chunk: row-major x needed, got a view of other strides"};
+  return offer_of_rows(s);
+}
+std::int64_t padded(std::int64_t bytes) { return (bytes + 255) / 256 * 256; }
+Offer offer_row_sum_of_copy(const Signature& s, const DeviceModel&) {
+  if (s.in[0].contiguous()) return {.refusal = "row_sum_of_copy: a view needed, got row-major x"};
+  Offer offer = offer_of_rows(s);
+  offer.workspace_bytes += padded(s.in[0].bytes());
   return offer;
 }
 Offer offer_column_sum(const Signature& s, const DeviceModel&) {
@@ -148,6 +161,19 @@ void launch_row_sum(const KernelArgs& args) {
   });
 }
 
+/// The copy comes first in the workspace.
+void launch_row_sum_of_copy(const KernelArgs& args) {
+  const TensorType type(args.in[0].type->dtype, args.in[0].shape());
+  const TensorView copy{args.workspace.data(), &type};
+  const ConstTensorView copied{copy.data, &type};
+  KernelArgs part = args;
+  part.out = {&copy, 1};
+  copy_contiguous_cuda(part);
+  part.in = {&copied, 1}, part.out = args.out;
+  part.workspace = args.workspace.subspan(static_cast<std::size_t>(padded(type.bytes())));
+  launch_row_sum(part);
+}
+
 void launch_column_sum(const KernelArgs& args) {
   column_sum_cuda(args.queue, args.in[0], args.out[0],
                   static_cast<float>(number_or(*args.attributes, "divisor", 1)), args.workspace);
@@ -155,6 +181,7 @@ void launch_column_sum(const KernelArgs& args) {
 
 const Kernel kKernels[] = {
     {"row_sum", "row_sum_warp_per_chunk", offer_row_sum, nullptr, launch_row_sum},
+    {"row_sum", "row_sum_of_copy", offer_row_sum_of_copy, nullptr, launch_row_sum_of_copy},
     {"column_sum", "column_sum_chunks", offer_column_sum, nullptr, launch_column_sum},
 };
 

@@ -10,17 +10,107 @@
 
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
+#include "kernels/layout/contiguous.h"
 #include "kernels/reduction/column_sum.h"
 #include "kernels/reduction/column_sum_cpu.h"
+#include "kernels/reduction/row_sum_walk.h"
 #include "kernels/rules.h"
+
+#ifndef FORNAX_REDUCTION_ROW_SUMS
+#define FORNAX_REDUCTION_ROW_SUMS
+namespace fornax::reduction {
+
+/// y[r] = (sum of row r of x) / divisor.
+struct RowSums {
+  const float* x;
+  const kernels::RowSumWalk& walk;
+  float divisor;
+  float* y;
+};
+
+}  // namespace fornax::reduction
+#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace fornax::reduction::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 
-void row_sums(const float* x, std::int64_t columns, float divisor, float* y, std::int64_t rows) {
-  for (std::int64_t r = 0; r < rows; ++r)
-    y[r] = num::ordered_sum<num::Vector, num::kLanes>(x + r * columns, columns) / divisor;
+using kernels::RowSumWalk;
+
+/// visit(x, y, rows) for the rows [begin, end) in pieces of evenly spaced ones.
+template <class Visit>
+FORNAX_NUMERIC_FN void for_pieces(const RowSums& s, std::int64_t begin, std::int64_t end,
+                                  const Visit& visit) {
+  const std::int64_t width = s.walk.kept.row_elements();
+  while (begin < end) {
+    const std::int64_t rows = std::min(width - begin % width, end - begin);
+    visit(s.x + RowSumWalk::offset(s.walk.kept, begin), s.y + begin, rows);
+    begin += rows;
+  }
+}
+
+/// Rows [begin, end), one after the other: the elements of each are contiguous.
+void row_sums(const RowSums& s, std::int64_t begin, std::int64_t end) {
+  const std::int64_t columns = s.walk.columns, step = s.walk.kept.stride[0][s.walk.kept.rank - 1];
+  for_pieces(s, begin, end, [&](const float* x, float* y, std::int64_t rows) FORNAX_LAMBDA {
+    for (std::int64_t r = 0; r < rows; ++r)
+      y[r] = num::ordered_sum<num::Vector, num::kLanes>(x + r * step, columns) / s.divisor;
+  });
+}
+
+constexpr std::int64_t kRowsAtOnce =
+    512;  // side by side; the partial sums of their fold stay in L1
+
+/// One chunk of the sums of up to kRowsAtOnce rows that lie side by side: element i of all of them
+/// is a line of memory, x + offset(first + i).
+struct Lines {
+  const float* x;
+  const kernels::StridedWalk<1>& walk;
+  std::int64_t first, count, rows;
+  FORNAX_NUMERIC_FN const float* line(std::int64_t i) const {
+    return x + RowSumWalk::offset(walk, first + i);
+  }
+};
+
+void add_line(const float* line, float* sum, std::int64_t rows) {
+  num::for_vectors(0, rows, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
+    num::store(num::load(sum + i, zero) + num::load(line + i, zero), sum + i);
+  });
+}
+
+/// sum[r] = chains `chain`, chain + step, chain + 2 step, ... of row r, folded by halving as
+/// ordered_sum.h says: a chain that is empty adds nothing. Further sums wait behind sum.
+void fold_lines(const Lines& s, std::int64_t chain, std::int64_t step, float* sum) {
+  const std::int64_t chains = std::min<std::int64_t>(num::kChains, s.count), right = chain + step;
+  if (right >= chains) {
+    num::map(s.line(chain), sum, s.rows,
+             [](auto x) FORNAX_LAMBDA { return decltype(x)(-0.0f) + x; });
+    for (std::int64_t i = chain + num::kChains; i < s.count; i += num::kChains)
+      add_line(s.line(i), sum, s.rows);
+    return;
+  }
+  fold_lines(s, chain, 2 * step, sum);
+  if (s.count <= num::kChains && right + 2 * step >= chains)
+    return add_line(s.line(right), sum, s.rows);
+  fold_lines(s, right, 2 * step, sum + kRowsAtOnce);
+  add_line(sum + kRowsAtOnce, sum, s.rows);
+}
+
+/// Rows [begin, end): neighbours lie side by side, a vector sums as many rows as it has lanes.
+void side_by_side_sums(const RowSums& s, std::int64_t begin, std::int64_t end) {
+  float sum[8 * kRowsAtOnce];  // a fold halves 128 chains seven times
+  for_pieces(s, begin, end, [&](const float* x, float* y, std::int64_t rows) FORNAX_LAMBDA {
+    for (std::int64_t r = 0; r < rows; r += kRowsAtOnce) {
+      Lines lines{x + r, s.walk.reduced, 0, 0, std::min(kRowsAtOnce, rows - r)};
+      for (std::int64_t i = 0; i < lines.rows; ++i) y[r + i] = -0.0f;
+      for (; lines.first < s.walk.columns; lines.first += num::kSumChunk) {
+        lines.count = std::min(num::kSumChunk, s.walk.columns - lines.first);
+        fold_lines(lines, 0, 1, sum);
+        add_line(sum, y + r, lines.rows);
+      }
+      for (std::int64_t i = 0; i < lines.rows; ++i) y[r + i] = y[r + i] / s.divisor;
+    }
+  });
 }
 
 /// One chunk of a long row; the same sum for threads that share a row.
@@ -79,6 +169,8 @@ void add_column_sums_cpu(const ColumnSum& chunk_sums) {
 
 namespace {
 
+using reduction::RowSums;
+
 std::int64_t chunk_count(std::int64_t elements, std::int64_t chunk) {
   return (elements + chunk - 1) / chunk;
 }
@@ -127,18 +219,51 @@ void column_sums(const ColumnSum& sum, void* workspace, int threads) {
 }
 
 std::int64_t divided(std::int64_t a, std::int64_t b) { return b == 0 ? 0 : a / b; }
+std::int64_t round_up(std::int64_t a, std::int64_t b) { return chunk_count(a, b) * b; }
 
-/// A single long row is shared by chunk: its chunk sums are the workspace.
-bool shares_row(std::int64_t rows, std::int64_t columns) {
-  return rows == 1 && columns > numeric::kSumChunk;
+constexpr std::int64_t kLeastSideBySide = 16;  ///< rows: whole cache lines
+
+RowSumWalk walk_of(const TensorType& x, const Attributes& attributes) {
+  return row_sum_walk(x, static_cast<int>(attributes.integer("kept")));
 }
 
+/// A single long row is shared by chunk: its chunk sums are the workspace.
+bool shares_row(const RowSumWalk& walk) {
+  return walk.rows == 1 && walk.columns > numeric::kSumChunk;
+}
+std::int64_t chunk_sums_bytes(const RowSumWalk& walk) {
+  return shares_row(walk) ? 4 * chunk_count(walk.columns, numeric::kSumChunk) : 0;
+}
+
+/// What launches go by: the walk of x, or of its copy.
+std::shared_ptr<const void> bind_walk(const Signature& s, const Offer&, const DeviceModel&) {
+  return std::make_shared<RowSumWalk>(walk_of(s.in[0], s.attributes));
+}
+std::shared_ptr<const void> bind_walk_of_copy(const Signature& s, const Offer&,
+                                              const DeviceModel&) {
+  return std::make_shared<RowSumWalk>(
+      walk_of(TensorType(s.in[0].dtype, s.in[0].shape), s.attributes));
+}
+
+Offer refusal(std::string_view kernel, const char* needed) {
+  Offer offer;
+  offer.refusal = std::string(kernel) + ": " + needed + " needed";
+  return offer;
+}
 Offer offer_row_sum(const Signature& s, const DeviceModel&) {
-  const std::int64_t rows = s.out[0].shape.elements();
-  const std::int64_t columns = divided(s.in[0].shape.elements(), rows);
-  const std::int64_t sums =
-      shares_row(rows, columns) ? chunk_count(columns, numeric::kSumChunk) : 0;
-  return host::offer_f32(s, "row_sum_128_chains", 4 * sums);
+  const RowSumWalk walk = walk_of(s.in[0], s.attributes);
+  if (!walk.rows_are_contiguous()) return refusal("row_sum_128_chains", "contiguous rows");
+  return host::offer_f32(s, "row_sum_128_chains", chunk_sums_bytes(walk));
+}
+Offer offer_side_by_side(const Signature& s, const DeviceModel&) {
+  if (walk_of(s.in[0], s.attributes).rows_side_by_side() < kLeastSideBySide)
+    return refusal("row_sum_side_by_side", "16 or more rows side by side in memory");
+  return host::offer_f32(s, "row_sum_side_by_side");
+}
+Offer offer_row_sum_of_copy(const Signature& s, const DeviceModel&) {
+  const RowSumWalk walk = walk_of(s.in[0], s.attributes);
+  return host::offer_f32(s, "row_sum_of_copy",
+                         round_up(s.in[0].bytes(), 256) + chunk_sums_bytes(walk));
 }
 Offer offer_column_sum(const Signature& s, const DeviceModel&) {
   const std::int64_t columns = s.out[0].shape.elements();
@@ -146,30 +271,54 @@ Offer offer_column_sum(const Signature& s, const DeviceModel&) {
   return host::offer_f32(s, "column_sum_strips", column_sum_workspace_bytes(rows, columns));
 }
 
+RowSums row_sums_of(const KernelArgs& args) {
+  return {args.in[0].as<float>(), *static_cast<const RowSumWalk*>(args.bound),
+          static_cast<float>(number_or(*args.attributes, "divisor", 1)), args.out[0].as<float>()};
+}
+
 void launch_row_sum(const KernelArgs& args) {
   using namespace fornax::reduction;
-  const std::int64_t rows = args.out[0].elements();
-  const std::int64_t columns = divided(args.in[0].elements(), rows);
-  const auto divisor = static_cast<float>(number_or(*args.attributes, "divisor", 1));
-  const float* x = args.in[0].as<float>();
-  float* y = args.out[0].as<float>();
-  if (!shares_row(rows, columns)) {
-    host::parallel_for(rows, host::rows_of_part(columns), args.threads,
+  const RowSums task = row_sums_of(args);
+  const RowSumWalk& walk = task.walk;
+  if (!shares_row(walk)) {
+    host::parallel_for(walk.rows, host::rows_of_part(walk.columns), args.threads,
                        [&](std::int64_t begin, std::int64_t end) {
-                         FORNAX_DISPATCH(row_sums)
-                         (x + begin * columns, columns, divisor, y + begin, end - begin);
+                         FORNAX_DISPATCH(row_sums)(task, begin, end);
                        });
     return;
   }
   auto* sums = reinterpret_cast<float*>(args.workspace.data());
-  const std::int64_t chunks = chunk_count(columns, numeric::kSumChunk);
+  const std::int64_t chunks = chunk_count(walk.columns, numeric::kSumChunk);
   host::parallel_for(chunks, 1, args.threads, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t k = begin; k < end; ++k)
       sums[k] = FORNAX_DISPATCH(chunk_sum)(
-          x + k * numeric::kSumChunk,
-          std::min(numeric::kSumChunk, columns - k * numeric::kSumChunk));
+          task.x + k * numeric::kSumChunk,
+          std::min(numeric::kSumChunk, walk.columns - k * numeric::kSumChunk));
   });
-  y[0] = numeric::ordered_sum_of_chunks(sums, chunks) / divisor;
+  task.y[0] = numeric::ordered_sum_of_chunks(sums, chunks) / task.divisor;
+}
+
+void launch_side_by_side(const KernelArgs& args) {
+  using namespace fornax::reduction;
+  const RowSums task = row_sums_of(args);
+  const std::int64_t grain = round_up(host::rows_of_part(task.walk.columns), kColumnsOfPart);
+  host::parallel_for(task.walk.rows, grain, args.threads,
+                     [&](std::int64_t begin, std::int64_t end) {
+                       FORNAX_DISPATCH(side_by_side_sums)(task, begin, end);
+                     });
+}
+
+/// The copy comes first in the workspace.
+void launch_row_sum_of_copy(const KernelArgs& args) {
+  const TensorType type(args.in[0].type->dtype, args.in[0].shape());
+  const TensorView copy{args.workspace.data(), &type};
+  const ConstTensorView copied{copy.data, &type};
+  KernelArgs part = args;
+  part.out = {&copy, 1};
+  copy_contiguous_cpu(part);
+  part.in = {&copied, 1}, part.out = args.out;
+  part.workspace = args.workspace.subspan(static_cast<std::size_t>(round_up(type.bytes(), 256)));
+  launch_row_sum(part);
 }
 
 void launch_column_sum(const KernelArgs& args) {
@@ -181,7 +330,10 @@ void launch_column_sum(const KernelArgs& args) {
 }
 
 const Kernel kKernels[] = {
-    {"row_sum", "row_sum_128_chains", offer_row_sum, nullptr, launch_row_sum},
+    {"row_sum", "row_sum_side_by_side", offer_side_by_side, bind_walk, launch_side_by_side},
+    {"row_sum", "row_sum_128_chains", offer_row_sum, bind_walk, launch_row_sum},
+    {"row_sum", "row_sum_of_copy", offer_row_sum_of_copy, bind_walk_of_copy,
+     launch_row_sum_of_copy},
     {"column_sum", "column_sum_strips", offer_column_sum, nullptr, launch_column_sum},
 };
 

@@ -35,6 +35,7 @@ def formulas():
         'square': torch.square, 'cast_f32_bf16': lambda x: x.to(torch.bfloat16),
         'sum': lambda x: torch.square(x).sum(), 'row_sum': lambda x: torch.square(x).sum(-1),
         'column_sum': lambda x: torch.square(x).sum(0),
+        'middle_sum': lambda x: torch.square(x).sum(1),
         'softmax': lambda x: torch.softmax(x, -1),
         'log_softmax': lambda x: torch.log_softmax(x, -1),
         'cross_entropy': cross_entropy, 'cross_entropy_tokens': cross_entropy,
