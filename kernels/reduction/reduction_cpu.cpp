@@ -58,11 +58,12 @@ void row_sums(const RowSums& s, std::int64_t begin, std::int64_t end) {
   });
 }
 
-constexpr std::int64_t kRowsAtOnce =
-    512;  // side by side; the partial sums of their fold stay in L1
+/// Rows that lie side by side and are summed at once: long pieces of memory at a time, with the
+/// partial sums of their fold in L1.
+constexpr std::int64_t kRowsAtOnce = 1024;
+constexpr int kLinesAtOnce = 4;
 
-/// One chunk of the sums of up to kRowsAtOnce rows that lie side by side: element i of all of them
-/// is a line of memory, x + offset(first + i).
+/// One chunk of their sums: element i of all of them is a line of memory, x + offset(first + i).
 struct Lines {
   const float* x;
   const kernels::StridedWalk<1>& walk;
@@ -72,33 +73,72 @@ struct Lines {
   }
 };
 
-void add_line(const float* line, float* sum, std::int64_t rows) {
+/// fold: neighbouring chains of one element each, by halving. begin: elements of one chain in
+/// order. go_on: the same after what the sum holds.
+enum class Terms { fold, begin, go_on };
+
+/// sum[r] = the elements of row r in `count` lines.
+template <Terms terms, int count>
+void sum_lines(const float* const* line, float* sum, std::int64_t rows) {
   num::for_vectors(0, rows, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
-    num::store(num::load(sum + i, zero) + num::load(line + i, zero), sum + i);
+    const auto term = [&](int k) FORNAX_LAMBDA { return num::load(line[k] + i, zero); };
+    auto total = decltype(zero)(-0.0f);
+    if constexpr (terms == Terms::go_on) total = num::load(sum + i, zero);
+    total = total + term(0);
+    if constexpr (terms == Terms::fold) {
+      if constexpr (count > 2) total = total + term(2);
+      if constexpr (count > 3)
+        total = total + (term(1) + term(3));
+      else if constexpr (count > 1)
+        total = total + term(1);
+    } else {
+      for (int k = 1; k < count; ++k) total = total + term(k);
+    }
+    num::store(total, sum + i);
   });
+}
+
+/// Lines chain, chain + step, ... of which there are `count`.
+template <Terms terms>
+void sum_some(const Lines& s, std::int64_t chain, std::int64_t step, std::int64_t count,
+              float* sum) {
+  using Sum = void (*)(const float* const*, float*, std::int64_t);
+  constexpr Sum sums[] = {sum_lines<terms, 1>, sum_lines<terms, 2>, sum_lines<terms, 3>,
+                          sum_lines<terms, kLinesAtOnce>};
+  const float* line[kLinesAtOnce];
+  for (std::int64_t k = 0; k < count; ++k) line[k] = s.line(chain + k * step);
+  sums[count - 1](line, sum, s.rows);
+}
+
+/// sum[r] = the elements chain, chain + 128, ... of row r in order.
+void sum_chain(const Lines& s, std::int64_t chain, float* sum) {
+  for (std::int64_t i = chain; i < s.count; i += kLinesAtOnce * num::kChains) {
+    const std::int64_t left = (s.count - i + num::kChains - 1) / num::kChains;
+    const std::int64_t count = std::min<std::int64_t>(kLinesAtOnce, left);
+    if (i == chain)
+      sum_some<Terms::begin>(s, i, num::kChains, count, sum);
+    else
+      sum_some<Terms::go_on>(s, i, num::kChains, count, sum);
+  }
 }
 
 /// sum[r] = chains `chain`, chain + step, chain + 2 step, ... of row r, folded by halving as
 /// ordered_sum.h says: a chain that is empty adds nothing. Further sums wait behind sum.
 void fold_lines(const Lines& s, std::int64_t chain, std::int64_t step, float* sum) {
   const std::int64_t chains = std::min<std::int64_t>(num::kChains, s.count), right = chain + step;
-  if (right >= chains) {
-    num::map(s.line(chain), sum, s.rows,
-             [](auto x) FORNAX_LAMBDA { return decltype(x)(-0.0f) + x; });
-    for (std::int64_t i = chain + num::kChains; i < s.count; i += num::kChains)
-      add_line(s.line(i), sum, s.rows);
-    return;
-  }
+  if (s.count <= num::kChains && chain + kLinesAtOnce * step >= chains)
+    return sum_some<Terms::fold>(s, chain, step, (chains - chain + step - 1) / step, sum);
+  if (right >= chains) return sum_chain(s, chain, sum);
   fold_lines(s, chain, 2 * step, sum);
-  if (s.count <= num::kChains && right + 2 * step >= chains)
-    return add_line(s.line(right), sum, s.rows);
+  const float* other = sum + kRowsAtOnce;
   fold_lines(s, right, 2 * step, sum + kRowsAtOnce);
-  add_line(sum + kRowsAtOnce, sum, s.rows);
+  sum_lines<Terms::go_on, 1>(&other, sum, s.rows);
 }
 
 /// Rows [begin, end): neighbours lie side by side, a vector sums as many rows as it has lanes.
 void side_by_side_sums(const RowSums& s, std::int64_t begin, std::int64_t end) {
   float sum[8 * kRowsAtOnce];  // a fold halves 128 chains seven times
+  const float* const folded = sum;
   for_pieces(s, begin, end, [&](const float* x, float* y, std::int64_t rows) FORNAX_LAMBDA {
     for (std::int64_t r = 0; r < rows; r += kRowsAtOnce) {
       Lines lines{x + r, s.walk.reduced, 0, 0, std::min(kRowsAtOnce, rows - r)};
@@ -106,7 +146,7 @@ void side_by_side_sums(const RowSums& s, std::int64_t begin, std::int64_t end) {
       for (; lines.first < s.walk.columns; lines.first += num::kSumChunk) {
         lines.count = std::min(num::kSumChunk, s.walk.columns - lines.first);
         fold_lines(lines, 0, 1, sum);
-        add_line(sum, y + r, lines.rows);
+        sum_lines<Terms::go_on, 1>(&folded, y + r, lines.rows);
       }
       for (std::int64_t i = 0; i < lines.rows; ++i) y[r + i] = y[r + i] / s.divisor;
     }
