@@ -104,7 +104,7 @@ void copy_strided(const KernelArgs& args) {
   c.streamed = host::is_streamed(args.out[0], width, args.in[0].as<T>());
   if (is_transposed(c.walk, 0)) {
     const Tiles tiles(c.walk);
-    return host::parallel_for(tiles.tiles(), kTilesOfPart, args.threads,
+    return host::parallel_for(tiles.tiles(), tiles.tiles_of_part(), args.threads,
                               [&](std::int64_t begin, std::int64_t end) {
                                 copy_tiles(c, tiles, begin, end);
                                 FORNAX_DISPATCH(end_streams)(c.streamed);

@@ -11,8 +11,6 @@ namespace fornax::kernels {
 
 inline constexpr std::int64_t kTile = 64;        ///< elements along both axes of a tile
 inline constexpr std::int64_t kLinesAtOnce = 8;  ///< that far apart they may share a set of L1
-/// Tiles that are worth a thread's while.
-inline constexpr std::int64_t kTilesOfPart = host::kElementsOfPart / (kTile * kTile);
 
 /// Whether the operand's neighbours along the last axis lie apart and those along the axis before
 /// it side by side.
@@ -40,6 +38,10 @@ class Tiles {
         across_((width_ + kTile - 1) / kTile),
         tiles_(group_ == 0 ? 0 : walk.rows() / group_ * down_ * across_) {}
   std::int64_t tiles() const { return tiles_; }
+  /// Tiles that are worth a thread's while.
+  std::int64_t tiles_of_part() const {
+    return host::rows_of_part(std::min(kTile, group_) * std::min(kTile, width_));
+  }
   Tile tile(std::int64_t index) const {
     const std::int64_t strip = index / across_, column = index % across_ * kTile;
     const std::int64_t first = strip % down_ * kTile;

@@ -210,7 +210,7 @@ void launch_pointwise(const KernelArgs& args) {
   if (task.turns()) {
     const Tiles tiles(task.walk.axes);
     return host::parallel_for(
-        tiles.tiles(), kTilesOfPart, args.threads,
+        tiles.tiles(), tiles.tiles_of_part(), args.threads,
         [&](std::int64_t begin, std::int64_t end) { run_tiles(task, tiles, begin, end); });
   }
   host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,

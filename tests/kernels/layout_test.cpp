@@ -2,6 +2,9 @@
 #include <fornax/ops/layout.h>
 #include <fornax/ops/pointwise.h>
 
+#include <algorithm>
+
+#include "kernels/layout/tiles.h"
 #include "kernels/op.h"
 #include "tests/kernels/op_case.h"
 
@@ -98,6 +101,28 @@ TEST(Layout, IntegersAreCopiedToo) {
     const Value y = contiguous(transpose(graph.input(name(dtype), {2, 3}, dtype)));
     EXPECT_EQ(y.dtype(), dtype);
     EXPECT_EQ(y.shape(), (Shape{3, 2}));
+  }
+}
+
+TEST(Layout, TilesCoverAWalkOnce) {
+  for (const Shape& shape : {Shape{1, 1}, Shape{64, 64}, Shape{3, 65, 129}, Shape{2, 130, 7}}) {
+    kernels::StridedWalk<1> walk;
+    walk.rank = shape.rank();
+    std::copy(shape.begin(), shape.end(), walk.extent);
+    const kernels::Tiles tiles(walk);
+    std::vector<int> covered(static_cast<std::size_t>(shape.elements()));
+    for (std::int64_t i = 0; i < tiles.tiles(); ++i) {
+      const kernels::Tile tile = tiles.tile(i);
+      EXPECT_EQ(tile.row / shape[-2], (tile.row + tile.rows - 1) / shape[-2]);
+      for (std::int64_t r = 0; r < tile.rows; ++r)
+        for (std::int64_t c = 0; c < tile.columns; ++c)
+          ++covered.at(static_cast<std::size_t>((tile.row + r) * shape[-1] + tile.column + c));
+    }
+    EXPECT_EQ(std::count(covered.begin(), covered.end(), 1), shape.elements());
+    // No thread is woken for less than its while.
+    const std::int64_t largest =
+        std::min(shape[-1], kernels::kTile) * std::min(shape[-2], kernels::kTile);
+    EXPECT_GE(tiles.tiles_of_part() * largest, host::kElementsOfPart - largest);
   }
 }
 
