@@ -20,6 +20,10 @@
 
 #include "kernels/device/launch_table.h"
 
+namespace fornax::host {
+struct RowKernel;
+}
+
 namespace fornax::kernels {
 
 /// Elements between neighbours along each axis.
@@ -144,6 +148,8 @@ struct Kernel {
   std::shared_ptr<const void> (*bind)(const Signature&, const Offer&, const DeviceModel&);
   void (*launch)(const KernelArgs&);
   bool library = false;  ///< a vendor's library computes it, in that library's order of sums
+  /// CPU, optional: the same row by row (kernels/host/row_kernel.h).
+  const host::RowKernel* by_rows = nullptr;
 };
 
 /// What a gradient rule sees. It sets d_in[i] for every i with needed[i], by adding nodes through

@@ -9,6 +9,7 @@
 // clang-format on
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
+#include "kernels/host/row_kernel.h"
 #include "kernels/rules.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -66,9 +67,10 @@ void launch_activation_grad(const KernelArgs& args) {
 }
 
 const Kernel kKernels[] = {
-    {"activation", "activation_vectors", offer_activation, nullptr, launch_activation},
+    {"activation", "activation_vectors", offer_activation, nullptr, launch_activation, false,
+     &host::kElementwiseByRows<launch_activation>},
     {"activation_grad", "activation_grad_vectors", offer_activation_grad, nullptr,
-     launch_activation_grad},
+     launch_activation_grad, false, &host::kElementwiseByRows<launch_activation_grad>},
 };
 
 }  // namespace

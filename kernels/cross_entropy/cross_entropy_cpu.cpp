@@ -11,6 +11,7 @@
 #include "kernels/cross_entropy/labels.h"
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
+#include "kernels/host/row_kernel.h"
 #include "kernels/softmax/row_vector.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -158,34 +159,57 @@ namespace {
 using kernels::KernelArgs;
 using kernels::LabelledRows;
 
+auto target_of(const KernelArgs& args, const LabelledRows& rows) {
+  return numeric::smoothed_target<float>(args.attributes->number("label_smoothing"), rows.classes);
+}
+
+void count_rows(const KernelArgs& args) {
+  *args.out.back().as<std::int32_t>() =
+      kernels::count_labels(kernels::labelled_rows(args, 0), *args.step);
+}
+
+/// From the losses of the rows, and from how many count.
+void finish_loss(const KernelArgs& args, std::byte* losses) {
+  const std::int32_t counted = *args.out[2].as<std::int32_t>();
+  const float total =
+      FORNAX_DISPATCH(sum_of)(reinterpret_cast<const float*>(losses), args.in[1].elements());
+  *args.out[0].as<float>() = counted == 0 ? 0.0f : total / static_cast<float>(counted);
+}
+
 void launch_loss(const KernelArgs& args) {
   const LabelledRows rows = kernels::labelled_rows(args, 0);
-  const auto target =
-      numeric::smoothed_target<float>(args.attributes->number("label_smoothing"), rows.classes);
+  const auto target = target_of(args, rows);
   auto* losses = reinterpret_cast<float*>(args.workspace.data());
   auto* log_sum_exp = args.out[1].as<float>();
   host::parallel_for(rows.count, host::rows_of_part(rows.classes), args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
                        FORNAX_DISPATCH(loss_rows)(rows, target, log_sum_exp, losses, begin, end);
                      });
-  const std::int32_t counted = kernels::count_labels(rows, *args.step);
-  *args.out[0].as<float>() =
-      counted == 0 ? 0.0f
-                   : FORNAX_DISPATCH(sum_of)(losses, rows.count) / static_cast<float>(counted);
-  *args.out[2].as<std::int32_t>() = counted;
+  count_rows(args);
+  finish_loss(args, args.workspace.data());
+}
+
+void gradient_of_rows(const KernelArgs& args, const LabelledRows& rows, std::int64_t begin,
+                      std::int64_t end) {
+  const auto target = target_of(args, rows);
+  const float weight = *args.in[0].as<float>() / static_cast<float>(*args.in[4].as<std::int32_t>());
+  const kernels::RowGradient row{0.0f, weight, target.on, target.off};
+  FORNAX_DISPATCH(gradient_rows)
+  (rows, args.in[3].as<float>(), row, args.out[0].as<float>(), begin, end);
 }
 
 void launch_gradient(const KernelArgs& args) {
   const LabelledRows rows = kernels::labelled_rows(args, 1);
-  const auto target =
-      numeric::smoothed_target<float>(args.attributes->number("label_smoothing"), rows.classes);
-  const float weight = *args.in[0].as<float>() / static_cast<float>(*args.in[4].as<std::int32_t>());
-  const kernels::RowGradient row{0.0f, weight, target.on, target.off};
-  host::parallel_for(rows.count, host::rows_of_part(rows.classes), args.threads,
-                     [&](std::int64_t begin, std::int64_t end) {
-                       FORNAX_DISPATCH(gradient_rows)
-                       (rows, args.in[3].as<float>(), row, args.out[0].as<float>(), begin, end);
-                     });
+  host::parallel_for(
+      rows.count, host::rows_of_part(rows.classes), args.threads,
+      [&](std::int64_t begin, std::int64_t end) { gradient_of_rows(args, rows, begin, end); });
+}
+
+void finish_correct_count(const KernelArgs& args, std::byte* hits) {
+  std::int32_t correct = 0;
+  for (std::int64_t row = 0; row < args.in[1].elements(); ++row)
+    correct += reinterpret_cast<const std::int32_t*>(hits)[row];
+  *args.out[0].as<std::int32_t>() = correct;
 }
 
 void launch_correct_count(const KernelArgs& args) {
@@ -195,11 +219,56 @@ void launch_correct_count(const KernelArgs& args) {
                      [&](std::int64_t begin, std::int64_t end) {
                        FORNAX_DISPATCH(hit_rows)(rows, hits, begin, end);
                      });
-  std::int32_t correct = 0;
-  for (std::int64_t row = 0; row < rows.count; ++row) correct += hits[row];
-  *args.out[0].as<std::int32_t>() = correct;
-  *args.out[1].as<std::int32_t>() = kernels::count_labels(rows, *args.step);
+  finish_correct_count(args, args.workspace.data());
+  count_rows(args);
 }
+
+using host::RowAccess;
+using host::RowBand;
+using host::RowPlan;
+
+bool plan_loss(const kernels::Signature& s, RowPlan& plan) {
+  plan.rows = s.in[1].shape.elements();
+  plan.in = {RowAccess::rows, RowAccess::begin};
+  plan.out = {RowAccess::whole, RowAccess::rows, RowAccess::begin};
+  plan.kept_bytes = 4 * plan.rows;
+  return true;
+}
+void loss_band(const KernelArgs& args, const RowBand& band) {
+  const LabelledRows rows = kernels::labelled_rows(args, 0);
+  FORNAX_DISPATCH(loss_rows)
+  (rows, target_of(args, rows), args.out[1].as<float>(),
+   reinterpret_cast<float*>(band.kept) + band.first, 0, rows.count);
+}
+
+bool plan_gradient(const kernels::Signature& s, RowPlan& plan) {
+  plan.rows = s.in[2].shape.elements();
+  plan.in = {RowAccess::whole, RowAccess::rows, RowAccess::rows, RowAccess::rows, RowAccess::whole};
+  plan.out = {RowAccess::rows};
+  return true;
+}
+void gradient_band(const KernelArgs& args, const RowBand&) {
+  const LabelledRows rows = kernels::labelled_rows(args, 1);
+  gradient_of_rows(args, rows, 0, rows.count);
+}
+
+bool plan_correct_count(const kernels::Signature& s, RowPlan& plan) {
+  plan.rows = s.in[1].shape.elements();
+  plan.in = {RowAccess::rows, RowAccess::begin};
+  plan.out = {RowAccess::whole, RowAccess::begin};
+  plan.kept_bytes = 4 * plan.rows;
+  return true;
+}
+void hits_band(const KernelArgs& args, const RowBand& band) {
+  const LabelledRows rows = kernels::labelled_rows(args, 0);
+  FORNAX_DISPATCH(hit_rows)
+  (rows, reinterpret_cast<std::int32_t*>(band.kept) + band.first, 0, rows.count);
+}
+
+constexpr host::RowKernel kLossByRows{plan_loss, count_rows, loss_band, nullptr, finish_loss};
+constexpr host::RowKernel kGradientByRows{plan_gradient, nullptr, gradient_band, nullptr, nullptr};
+constexpr host::RowKernel kHitsByRows{plan_correct_count, count_rows, hits_band, nullptr,
+                                      finish_correct_count};
 
 kernels::Offer offer_rows(const kernels::Signature& signature, const kernels::DeviceModel&) {
   return host::offer_f32(signature, "cross_entropy_rows", 4 * signature.in[1].shape.elements());
@@ -209,10 +278,11 @@ kernels::Offer offer_gradient(const kernels::Signature& signature, const kernels
 }
 
 const kernels::Kernel kKernels[] = {
-    {"cross_entropy", "cross_entropy_rows", offer_rows, nullptr, launch_loss},
+    {"cross_entropy", "cross_entropy_rows", offer_rows, nullptr, launch_loss, false, &kLossByRows},
     {"cross_entropy_gradient", "cross_entropy_gradient_rows", offer_gradient, nullptr,
-     launch_gradient},
-    {"correct_count", "correct_count_rows", offer_rows, nullptr, launch_correct_count},
+     launch_gradient, false, &kGradientByRows},
+    {"correct_count", "correct_count_rows", offer_rows, nullptr, launch_correct_count, false,
+     &kHitsByRows},
 };
 
 }  // namespace

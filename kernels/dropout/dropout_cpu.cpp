@@ -10,6 +10,7 @@
 #include "kernels/dropout/dropout_launch.h"
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
+#include "kernels/host/row_kernel.h"
 
 #ifndef FORNAX_DROPOUT_OPERANDS
 #define FORNAX_DROPOUT_OPERANDS
@@ -58,23 +59,35 @@ HWY_AFTER_NAMESPACE();
 namespace fornax::dropout {
 namespace {
 
-void launch_dropout(const kernels::KernelArgs& args) {
+/// `first`: of the elements before those of args.
+void drop(const kernels::KernelArgs& args, std::int64_t first) {
   const float* x = args.in[0].as<float>();
-  const Dropout d{kernels::dropout_mask(args, *args.step),
-                  static_cast<float>(kernels::dropout_scale(*args.attributes)), x,
-                  args.out[0].as<float>(), host::is_streamed(args.out[0], 0, x)};
+  Dropout d{kernels::dropout_mask(args, *args.step),
+            static_cast<float>(kernels::dropout_scale(*args.attributes)), x,
+            args.out[0].as<float>(), host::is_streamed(args.out[0], 0, x)};
+  d.mask.first += static_cast<std::uint64_t>(first);
   host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
                        FORNAX_DISPATCH(drop_range)(d, begin, end);
                      });
 }
 
+void launch_dropout(const kernels::KernelArgs& args) { drop(args, 0); }
+void dropout_band(const kernels::KernelArgs& args, const host::RowBand& band) {
+  drop(args, band.first * (args.out[0].elements() / band.count));
+}
+/// Of matrices: a sample's elements are then those of its row.
+bool plan_dropout(const kernels::Signature& signature, host::RowPlan& plan) {
+  return signature.out[0].shape.rank() == 2 && host::plan_elementwise(signature, plan);
+}
+constexpr host::RowKernel kDropoutByRows{plan_dropout, nullptr, dropout_band, nullptr, nullptr};
+
 kernels::Offer offer(const kernels::Signature& signature, const kernels::DeviceModel&) {
   return host::offer_f32(signature, "dropout_elements");
 }
 
 const kernels::Kernel kKernels[] = {
-    {"dropout", "dropout_elements", offer, nullptr, launch_dropout}};
+    {"dropout", "dropout_elements", offer, nullptr, launch_dropout, false, &kDropoutByRows}};
 
 }  // namespace
 }  // namespace fornax::dropout

@@ -10,6 +10,7 @@
 #include "kernels/elementwise_loss/loss_element.h"
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
+#include "kernels/host/row_kernel.h"
 
 HWY_BEFORE_NAMESPACE();
 #define FORNAX_NUMERIC_PER_TARGET
@@ -20,17 +21,36 @@ HWY_BEFORE_NAMESPACE();
 namespace fornax::elementwise_loss::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 
+/// One element's loss from where it stands.
+struct Squared {
+  const float *x, *target;
+  template <class T>
+  FORNAX_NUMERIC_FN T operator()(std::int64_t i, T zero) const {
+    return num::squared_error(num::load(x + i, zero), num::load(target + i, zero));
+  }
+};
+struct Logistic {
+  const float *x, *target;
+  template <class T>
+  FORNAX_NUMERIC_FN T operator()(std::int64_t i, T zero) const {
+    return num::logistic_loss(num::load(x + i, zero), num::load(target + i, zero));
+  }
+};
+
 float squared_chunk(const float* x, const float* target, std::int64_t begin, std::int64_t end) {
-  return num::ordered_chunk<num::Vector, num::kLanes>(
-      begin, end, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
-        return num::squared_error(num::load(x + i, zero), num::load(target + i, zero));
-      });
+  return num::ordered_chunk<num::Vector, num::kLanes>(begin, end, Squared{x, target});
 }
 float logistic_chunk(const float* x, const float* target, std::int64_t begin, std::int64_t end) {
-  return num::ordered_chunk<num::Vector, num::kLanes>(
-      begin, end, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
-        return num::logistic_loss(num::load(x + i, zero), num::load(target + i, zero));
-      });
+  return num::ordered_chunk<num::Vector, num::kLanes>(begin, end, Logistic{x, target});
+}
+void squared_losses(const float* x, const float* target, float* losses, std::int64_t count) {
+  num::fill_array(losses, count, false, Squared{x, target});
+}
+void logistic_losses(const float* x, const float* target, float* losses, std::int64_t count) {
+  num::fill_array(losses, count, false, Logistic{x, target});
+}
+float sum_of(const float* losses, std::int64_t count) {
+  return num::ordered_sum<num::Vector, num::kLanes>(losses, count);
 }
 
 void squared_gradient(const float* x, const float* target, float* dx, std::int64_t count,
@@ -65,6 +85,8 @@ std::int64_t chunks_of(std::int64_t elements) {
 
 auto* squared_form() { return &FORNAX_DISPATCH(squared_chunk); }
 auto* logistic_form() { return &FORNAX_DISPATCH(logistic_chunk); }
+auto* squared_losses_form() { return &FORNAX_DISPATCH(squared_losses); }
+auto* logistic_losses_form() { return &FORNAX_DISPATCH(logistic_losses); }
 auto* squared_gradient_form() { return &FORNAX_DISPATCH(squared_gradient); }
 auto* logistic_gradient_form() { return &FORNAX_DISPATCH(logistic_gradient); }
 
@@ -83,11 +105,12 @@ void launch_loss(const KernelArgs& args) {
       count == 0 ? 0.0f : numeric::ordered_sum_of_chunks(sums, chunks) / static_cast<float>(count);
 }
 
+/// `elements`: of which the loss is the mean.
 template <auto gradient_form, int factor>
-void launch_gradient(const KernelArgs& args) {
+void gradient(const KernelArgs& args, std::int64_t elements) {
   const std::int64_t count = args.in[1].elements();
   const float weight =
-      static_cast<float>(factor) * *args.in[0].as<float>() / static_cast<float>(count);
+      static_cast<float>(factor) * *args.in[0].as<float>() / static_cast<float>(elements);
   const float *x = args.in[1].as<float>(), *target = args.in[2].as<float>();
   float* dx = args.out[0].as<float>();
   const bool streamed = host::is_streamed(args.out[0], 0, x, target);
@@ -97,19 +120,72 @@ void launch_gradient(const KernelArgs& args) {
       });
 }
 
+template <auto gradient_form, int factor>
+void launch_gradient(const KernelArgs& args) {
+  gradient<gradient_form, factor>(args, args.in[1].elements());
+}
+
+using host::RowAccess;
+using host::RowBand;
+using host::RowPlan;
+
+/// Rows of the last axis of `shape`, if there are any.
+bool plan_rows(const Shape& shape, RowPlan& plan) {
+  if (shape.rank() == 0 || shape.elements() == 0) return false;
+  plan.rows = shape.elements() / shape[-1];
+  return true;
+}
+
+bool plan_loss(const kernels::Signature& s, RowPlan& plan) {
+  plan.in = {RowAccess::rows, RowAccess::rows};
+  plan.out = {RowAccess::whole};
+  plan.kept_bytes = 4 * s.in[0].shape.elements();
+  return plan_rows(s.in[0].shape, plan);
+}
+template <auto losses_form>
+void loss_band(const KernelArgs& args, const RowBand& band) {
+  const std::int64_t count = args.in[0].elements();
+  losses_form()(args.in[0].as<float>(), args.in[1].as<float>(),
+                reinterpret_cast<float*>(band.kept) + band.first * (count / band.count), count);
+}
+void finish_loss(const KernelArgs& args, std::byte* losses) {
+  const std::int64_t count = args.in[0].elements();
+  *args.out[0].as<float>() =
+      FORNAX_DISPATCH(sum_of)(reinterpret_cast<const float*>(losses), count) /
+      static_cast<float>(count);
+}
+template <auto losses_form>
+constexpr host::RowKernel kLossByRows{plan_loss, nullptr, loss_band<losses_form>, nullptr,
+                                      finish_loss};
+
+bool plan_gradient(const kernels::Signature& s, RowPlan& plan) {
+  plan.in = {RowAccess::whole, RowAccess::rows, RowAccess::rows};
+  plan.out = {RowAccess::rows};
+  return plan_rows(s.in[1].shape, plan);
+}
+template <auto gradient_form, int factor>
+void gradient_band(const KernelArgs& args, const RowBand& band) {
+  gradient<gradient_form, factor>(args, args.in[1].elements() / band.count * band.rows);
+}
+template <auto gradient_form, int factor>
+constexpr host::RowKernel kGradientByRows{plan_gradient, nullptr,
+                                          gradient_band<gradient_form, factor>, nullptr, nullptr};
+
 kernels::Offer offer(const kernels::Signature& signature, const kernels::DeviceModel&) {
   return host::offer_f32(signature, "elementwise_loss",
                          4 * chunks_of(signature.in[0].shape.elements()));
 }
 
 const kernels::Kernel kKernels[] = {
-    {"mean_squared_error", "mean_squared_error_chunks", offer, nullptr, launch_loss<squared_form>},
+    {"mean_squared_error", "mean_squared_error_chunks", offer, nullptr, launch_loss<squared_form>,
+     false, &kLossByRows<squared_losses_form>},
     {"binary_cross_entropy", "binary_cross_entropy_chunks", offer, nullptr,
-     launch_loss<logistic_form>},
+     launch_loss<logistic_form>, false, &kLossByRows<logistic_losses_form>},
     {"mean_squared_error_gradient", "mean_squared_error_gradient_elements", offer, nullptr,
-     launch_gradient<squared_gradient_form, 2>},
+     launch_gradient<squared_gradient_form, 2>, false, &kGradientByRows<squared_gradient_form, 2>},
     {"binary_cross_entropy_gradient", "binary_cross_entropy_gradient_elements", offer, nullptr,
-     launch_gradient<logistic_gradient_form, 1>},
+     launch_gradient<logistic_gradient_form, 1>, false,
+     &kGradientByRows<logistic_gradient_form, 1>},
 };
 
 }  // namespace

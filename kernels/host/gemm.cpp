@@ -4,11 +4,11 @@
 #include <fornax/error.h>
 
 #include <algorithm>
-#include <cmath>
 #include <iterator>
 #include <string>
 
 #include "kernels/host/gemm_blocking.h"
+#include "kernels/host/gemm_small.h"
 #include "kernels/host/gemm_tile.h"
 #include "kernels/host/gemm_transposed.h"
 #include "kernels/host/parallel.h"
@@ -18,10 +18,8 @@ namespace {
 
 constexpr std::int64_t line_bytes = 64;
 constexpr std::int64_t line_floats = 16;
-constexpr std::int64_t finished_at_once = 4096;                     // outputs that stay in L1
-constexpr std::int64_t few_rows_strip = 64, few_rows_block = 1024;  // columns
-constexpr std::int64_t part_bytes = 256 * 1024;  // of b that are worth waking a thread
-constexpr std::int64_t scalar_products = 512;    // up to here packing costs more than it gives
+constexpr std::int64_t finished_at_once = 4096;  // outputs that stay in L1
+constexpr std::int64_t band_depth = 256, band_operand_floats = 32 * 1024;  // stays in L2
 
 /// One part of c, computed by one thread with its own packed blocks.
 struct Part {
@@ -181,7 +179,7 @@ void multiply_rows(const Part& part, Piece piece) {
 void run(const Part& part) {
   const GemmBlock& area = part.area;
   const std::int64_t K = part.gemm.K;
-  Piece piece{area, 0, 0, TileStart::zero};
+  Piece piece{area, 0, 0, part.gemm.resumes ? TileStart::resume : TileStart::zero};
   do {
     piece.depth = std::min(part.blocking.depth, K - piece.k);
     piece.block = area;
@@ -197,58 +195,11 @@ void run(const Part& part) {
   } while (piece.k < K);
 }
 
-/// Outputs of one row, four chains at a time.
-template <int count>
-void scalar_outputs(const Gemm& g, std::int64_t m, std::int64_t n) {
-  const float* a = g.a.data + m * g.a.row_stride;
-  const float* b = g.b.data + n * g.b.row_stride;
-  const std::int64_t chunk = g.sum_chunk > 0 ? g.sum_chunk : std::max<std::int64_t>(g.K, 1);
-  float total[count] = {};
-  for (std::int64_t k0 = 0; k0 < g.K; k0 += chunk) {
-    float acc[count] = {};
-    const std::int64_t end = std::min(g.K, k0 + chunk);
-    for (std::int64_t k = k0; k < end; ++k) {
-      const float x = a[k * g.a.column_stride];
-      const float* y = b + k * g.b.column_stride;
-      for (int j = 0; j < count; ++j) acc[j] = std::fma(x, y[j * g.b.row_stride], acc[j]);
-    }
-    for (int j = 0; j < count; ++j) total[j] = k0 == 0 ? acc[j] : total[j] + acc[j];
-  }
-  for (int j = 0; j < count; ++j) g.c[m * g.c_stride + n + j] = total[j];
-}
-
-void run_scalar(const Gemm& g) {
-  for (std::int64_t m = 0; m < g.M; ++m) {
-    std::int64_t n = 0;
-    for (; n + 4 <= g.N; n += 4) scalar_outputs<4>(g, m, n);
-    for (; n < g.N; ++n) scalar_outputs<1>(g, m, n);
-  }
-  if (g.epilogue.apply) g.epilogue.apply(g.epilogue.context, g.c, g.c_stride, {0, g.M, 0, g.N});
-}
-
 /// The product whose sum is one chunk of g's.
 Gemm one_chunk(Gemm g) {
   g.K = std::min(g.K, g.sum_chunk);
   g.sum_chunk = 0;
   return g;
-}
-
-bool is_scalar(const Gemm& g) { return g.M * g.N * g.K <= scalar_products; }
-
-/// Threads share the columns in strips that their accumulators in c fit L1.
-void run_few_rows(const Gemm& g, const GemmKernels& kernels, int threads) {
-  const std::int64_t strips = divide_up(g.N, few_rows_strip);
-  const std::int64_t grain =
-      divide_up(part_bytes, 4 * few_rows_strip * std::max<std::int64_t>(g.K, 1));
-  parallel_for(strips, grain, threads, [&](std::int64_t begin, std::int64_t end) {
-    const std::int64_t last = std::min(g.N, end * few_rows_strip);
-    for (std::int64_t n = begin * few_rows_strip; n < last; n += few_rows_block) {
-      const std::int64_t columns = std::min(few_rows_block, last - n);
-      kernels.few_rows({g, n, columns});
-      if (g.epilogue.apply)
-        g.epilogue.apply(g.epilogue.context, g.c + n, g.c_stride, {0, g.M, n, columns});
-    }
-  });
 }
 
 /// Floats of one part's packed blocks.
@@ -347,6 +298,47 @@ std::int64_t gemm_workspace_bytes(const Gemm& gemm, int threads) {
     floats = std::max(floats, workspace_floats(gemm, tile, threads));
   }
   return floats * static_cast<std::int64_t>(sizeof(float)) + line_bytes;
+}
+
+bool is_band_operand(std::int64_t N, std::int64_t K) {
+  return K > 0 && N > 0 && K <= band_depth && N * K <= band_operand_floats;
+}
+
+std::int64_t band_workspace_bytes(std::int64_t N, std::int64_t K) {
+  std::int64_t floats = 0;
+  for (const TileShape& tile : gemm_tile_shapes()) {
+    const GemmBlocking product{0, N, K, true, false};
+    Gemm sum;
+    sum.M = N, sum.N = K, sum.K = gemm_sum_chunk;
+    floats = std::max(
+        {floats, packed_b_floats(product, tile), part_floats(block_gemm(sum, N, K, tile), tile)});
+  }
+  return floats * static_cast<std::int64_t>(sizeof(float));
+}
+
+void multiply_band(const Gemm& gemm, std::byte* space, bool packed) {
+  const GemmKernels& kernels = gemm_kernels();
+  const std::int64_t tiles =
+      std::max<std::int64_t>(finished_at_once / gemm.N / kernels.shape.rows, 1);
+  const GemmBlocking blocking{tiles * kernels.shape.rows, gemm.N, gemm.K, true, false};
+  auto* b = reinterpret_cast<float*>(space);
+  const Part part{gemm, kernels, blocking, {0, gemm.M, 0, gemm.N}, nullptr, b, gemm.K};
+  const Piece piece{part.area, 0, gemm.K, TileStart::zero};
+  if (!packed) pack_b(part, piece);
+  multiply_rows(part, piece);
+}
+
+void add_band(const Gemm& gemm, std::byte* space) {
+  const GemmKernels& kernels = gemm_kernels();
+  const GemmBlocking blocking = block_gemm(gemm, gemm.M, gemm.N, kernels.shape);
+  auto* own = reinterpret_cast<float*>(space);
+  run({gemm,
+       kernels,
+       blocking,
+       {0, gemm.M, 0, gemm.N},
+       own,
+       own + packed_a_floats(blocking),
+       gemm.K});
 }
 
 void gemm(const Gemm& gemm, std::span<std::byte> workspace, int threads) {

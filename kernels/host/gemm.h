@@ -46,6 +46,7 @@ struct Gemm {
   /// the order of their rows among those of one thread.
   std::int64_t row_unit = 1;
   GemmEpilogue epilogue;
+  bool resumes = false;  ///< band products: chains go on from c
 };
 
 /// Chunk of weight gradients: K is the batch there.
@@ -54,6 +55,19 @@ inline constexpr std::int64_t gemm_sum_chunk = 512;
 /// Bytes of workspace that gemm() needs for these extents, strides and sum_chunk on at most
 /// `threads` threads with any instruction set. The pointers of `gemm` are not read.
 std::int64_t gemm_workspace_bytes(const Gemm& gemm, int threads);
+
+/// Whether b, [N, K], is so small that products by bands of a's rows keep it packed.
+bool is_band_operand(std::int64_t N, std::int64_t K);
+/// Bytes for multiply_band() with these N and K, or for add_band() with these M and N, for any
+/// instruction set.
+std::int64_t band_workspace_bytes(std::int64_t N, std::int64_t K);
+
+/// The product of some rows of a, contiguous in k, on the caller; b stays packed in `space` for the
+/// next call, which says so. One chain; K and N as is_band_operand() wants them.
+void multiply_band(const Gemm& gemm, std::byte* space, bool packed);
+/// A weight gradient's product over some rows of the batch, K, on the caller: one chain from +0.0,
+/// or from c where it resumes.
+void add_band(const Gemm& gemm, std::byte* space);
 
 /// Computes it on at most `threads` threads. Allocates nothing; workspace may have any alignment
 /// and holds nothing afterwards. Throws Error{internal} when the workspace is too small.

@@ -8,10 +8,12 @@
 #include "kernels/activation/activation_vector.h"
 // clang-format on
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/host/gemm.h"
 #include "kernels/host/gemm_blocking.h"
 #include "kernels/host/offer.h"
+#include "kernels/host/row_kernel.h"
 #include "kernels/linear/linear_shape.h"
 #include "kernels/reduction/column_sum.h"
 #include "kernels/reduction/column_sum_cpu.h"
@@ -30,6 +32,7 @@ struct Epilogue {
   /// Takes the sums of the columns over each kColumnSumChunk rows, in the order of column_sum.h;
   /// blocks of a column come in the order of their rows.
   float* sums = nullptr;
+  std::int64_t first_row = 0;  ///< of the sums, where the product's rows begin
 };
 
 }  // namespace fornax::linear
@@ -127,7 +130,7 @@ void finish_dgrad(const Epilogue& e, float* block, std::int64_t stride, const ho
         v = num::activation_gradient(kind, v, load(saved + r * e.stride + i, e.stride, place));
         store(v, dx, stride, place);
       }
-      if (e.sums) add_row(v, e.sums + at.column + i, e.stride, at.row + r, place);
+      if (e.sums) add_row(v, e.sums + at.column + i, e.stride, e.first_row + at.row + r, place);
     });
   });
 }
@@ -201,47 +204,146 @@ Offer offer_wgrad(const Signature& s, const DeviceModel& model) {
   return host::offer_f32(s, "linear_wgrad_packed", host::gemm_workspace_bytes(g, model.threads));
 }
 
-void run_gemm(Gemm g, const KernelArgs& args, const Epilogue* epilogue) {
+/// With operands, and an epilogue unless there is nothing to do in it.
+void set_operands(Gemm& g, const KernelArgs& args, const Epilogue* epilogue = nullptr) {
   g.a.data = args.in[0].as<float>(), g.b.data = args.in[1].as<float>();
   g.c = args.out[0].as<float>();
-  if (epilogue) g.epilogue = {apply_epilogue, epilogue};
-  host::gemm(g, args.workspace, args.threads);
+  if (epilogue && (epilogue->activation != Activation::none || epilogue->bias || epilogue->before ||
+                   epilogue->sums))
+    g.epilogue = {apply_epilogue, epilogue};
 }
 
-void launch_forward(const KernelArgs& args) {
-  const LinearShape shape = linear_shape(args.in[0].shape(), args.in[1].shape());
+Epilogue forward_epilogue(const KernelArgs& args, const LinearShape& shape) {
   Epilogue e;
   e.activation = linear_activation(*args.attributes);
   e.bias = args.in.size() > 2 ? args.in[2].as<float>() : nullptr;
   e.before = args.out.size() > 1 ? args.out[1].as<float>() : nullptr;
   e.stride = shape.N;
-  const bool plain = e.activation == Activation::none && !e.bias && !e.before;
-  run_gemm(forward_gemm(shape), args, plain ? nullptr : &e);
+  return e;
 }
 
-void launch_dgrad(const KernelArgs& args) {
+void launch_forward(const KernelArgs& args) {
   const LinearShape shape = linear_shape(args.in[0].shape(), args.in[1].shape());
-  const DgradWorkspace workspace = dgrad_workspace(shape, args.threads);
+  const Epilogue e = forward_epilogue(args, shape);
+  Gemm g = forward_gemm(shape);
+  set_operands(g, args, &e);
+  host::gemm(g, args.workspace, args.threads);
+}
+
+bool has_sums(const KernelArgs& args) { return args.out.size() > 1 && args.out[1].present(); }
+
+Epilogue dgrad_epilogue(const KernelArgs& args, const LinearShape& shape, std::byte* sums) {
   Epilogue e;
   e.activation = linear_activation(*args.attributes);
   e.saved = e.activation == Activation::none ? nullptr : args.in[2].as<float>();
   e.stride = shape.K;
-  const bool sums = args.out.size() > 1 && args.out[1].present();
-  if (sums) e.sums = reinterpret_cast<float*>(args.workspace.data() + workspace.product_bytes);
-  run_gemm(dgrad_gemm(shape), args, e.saved || e.sums ? &e : nullptr);
-  if (sums)
-    add_column_sums_cpu({e.sums, workspace.chunks, shape.K, shape.K, 1, args.out[1].as<float>()});
+  e.sums = has_sums(args) ? reinterpret_cast<float*>(sums) : nullptr;
+  return e;
+}
+
+void finish_sums(const KernelArgs& args, std::byte* sums) {
+  if (!has_sums(args)) return;
+  const std::int64_t rows = row_count(args.in[0].shape()), columns = args.out[1].elements();
+  add_column_sums_cpu({reinterpret_cast<float*>(sums), host::divide_up(rows, kColumnSumChunk),
+                       columns, columns, 1, args.out[1].as<float>()});
+}
+
+void launch_dgrad(const KernelArgs& args) {
+  const LinearShape shape = linear_shape(args.in[0].shape(), args.in[1].shape());
+  std::byte* sums = args.workspace.data() + dgrad_workspace(shape, args.threads).product_bytes;
+  const Epilogue e = dgrad_epilogue(args, shape, sums);
+  Gemm g = dgrad_gemm(shape);
+  set_operands(g, args, &e);
+  host::gemm(g, args.workspace, args.threads);
+  finish_sums(args, sums);
 }
 
 void launch_wgrad(const KernelArgs& args) {
-  const LinearShape shape = linear_wgrad_shape(args.in[0].shape(), args.in[1].shape());
-  run_gemm(wgrad_gemm(shape), args, nullptr);
+  Gemm g = wgrad_gemm(linear_wgrad_shape(args.in[0].shape(), args.in[1].shape()));
+  set_operands(g, args);
+  host::gemm(g, args.workspace, args.threads);
 }
 
+using host::RowAccess;
+using host::RowBand;
+using host::RowPlan;
+
+static_assert(host::kTaskRows == kWeightGradientChunk && host::kBandRows == kColumnSumChunk);
+
+/// Rows of every operand by rows, whole weights.
+bool plan_forward(const Signature& s, RowPlan& plan) {
+  const LinearShape shape = linear_shape(s.in[0].shape, s.in[1].shape);
+  plan.rows = shape.M;
+  plan.in.assign(s.in.size(), RowAccess::whole);
+  plan.in[0] = RowAccess::rows;
+  plan.out.assign(s.out.size(), RowAccess::rows);
+  plan.lane_bytes = host::band_workspace_bytes(shape.N, shape.K);
+  return host::is_band_operand(shape.N, shape.K);
+}
+bool plan_dgrad(const Signature& s, RowPlan& plan) {
+  const LinearShape shape = linear_shape(s.in[0].shape, s.in[1].shape);
+  plan.rows = shape.M;
+  plan.in = {RowAccess::rows, RowAccess::whole, RowAccess::rows};
+  plan.in.resize(s.in.size());
+  plan.out = {RowAccess::rows, RowAccess::whole};
+  plan.out.resize(s.out.size());
+  plan.lane_bytes = host::band_workspace_bytes(shape.K, shape.N);
+  plan.kept_bytes = 4 * host::divide_up(shape.M, kColumnSumChunk) * shape.K;
+  return host::is_band_operand(shape.K, shape.N);
+}
+bool plan_wgrad(const Signature& s, RowPlan& plan) {
+  const LinearShape shape = linear_wgrad_shape(s.in[0].shape, s.in[1].shape);
+  plan.rows = shape.M;
+  plan.in = {RowAccess::rows, RowAccess::rows};
+  plan.out = {RowAccess::whole};
+  plan.lane_bytes = host::band_workspace_bytes(shape.N, shape.K);
+  plan.partial_bytes = plan.kept_bytes = 4 * shape.N * shape.K;
+  return host::is_band_operand(shape.N, shape.K);
+}
+
+void forward_band(const KernelArgs& args, const RowBand& band) {
+  const LinearShape shape = linear_shape(args.in[0].shape(), args.in[1].shape());
+  const Epilogue e = forward_epilogue(args, shape);
+  Gemm g = forward_gemm(shape);
+  set_operands(g, args, &e);
+  host::multiply_band(g, band.lane, !band.begins_lane);
+}
+void dgrad_band(const KernelArgs& args, const RowBand& band) {
+  const LinearShape shape = linear_shape(args.in[0].shape(), args.in[1].shape());
+  Epilogue e = dgrad_epilogue(args, shape, band.kept);
+  e.first_row = band.first;
+  Gemm g = dgrad_gemm(shape);
+  set_operands(g, args, &e);
+  host::multiply_band(g, band.lane, !band.begins_lane);
+}
+void wgrad_band(const KernelArgs& args, const RowBand& band) {
+  Gemm g = wgrad_gemm(linear_wgrad_shape(args.in[0].shape(), args.in[1].shape()));
+  set_operands(g, args);
+  g.c = reinterpret_cast<float*>(band.partial);
+  g.sum_chunk = 0;
+  g.resumes = !band.begins_task();
+  host::add_band(g, band.lane);
+}
+void add_wgrad(const KernelArgs& args, const std::byte* partial, bool first, std::byte* kept) {
+  const auto* chunk = reinterpret_cast<const float*>(partial);
+  auto* sum = reinterpret_cast<float*>(kept);
+  for (std::int64_t i = 0; i < args.out[0].elements(); ++i)
+    sum[i] = first ? chunk[i] : sum[i] + chunk[i];
+}
+void finish_wgrad(const KernelArgs& args, std::byte* kept) {
+  std::memcpy(args.out[0].data, kept, static_cast<std::size_t>(args.out[0].type->bytes()));
+}
+
+constexpr host::RowKernel kForwardByRows{plan_forward, nullptr, forward_band, nullptr, nullptr};
+constexpr host::RowKernel kDgradByRows{plan_dgrad, nullptr, dgrad_band, nullptr, finish_sums};
+constexpr host::RowKernel kWgradByRows{plan_wgrad, nullptr, wgrad_band, add_wgrad, finish_wgrad};
+
 const Kernel kKernels[] = {
-    {"linear", "linear_packed", offer_forward, nullptr, launch_forward},
-    {"linear_dgrad", "linear_dgrad_packed", offer_dgrad, nullptr, launch_dgrad},
-    {"linear_wgrad", "linear_wgrad_packed", offer_wgrad, nullptr, launch_wgrad},
+    {"linear", "linear_packed", offer_forward, nullptr, launch_forward, false, &kForwardByRows},
+    {"linear_dgrad", "linear_dgrad_packed", offer_dgrad, nullptr, launch_dgrad, false,
+     &kDgradByRows},
+    {"linear_wgrad", "linear_wgrad_packed", offer_wgrad, nullptr, launch_wgrad, false,
+     &kWgradByRows},
 };
 
 }  // namespace

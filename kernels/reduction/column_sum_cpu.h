@@ -1,6 +1,6 @@
-// The end of a column sum on the CPU, which linear_dgrad shares.
+// The column sum of the CPU, whose end linear_dgrad shares.
 #pragma once
-#include <cstdint>
+#include "kernels/op.h"
 
 namespace fornax::kernels {
 
@@ -14,5 +14,7 @@ struct ColumnSum {
 
 /// Adds the sums of the chunks of column_sum.h, a row of x each, in order.
 void add_column_sums_cpu(const ColumnSum& chunk_sums);
+
+extern const Kernel kColumnSumCpu;
 
 }  // namespace fornax::kernels

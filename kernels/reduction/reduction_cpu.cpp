@@ -1,4 +1,4 @@
-// Sums over rows and over columns on the CPU, at the speed of memory.
+// Sums of rows on the CPU, at the speed of memory.
 // clang-format off
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/reduction/reduction_cpu.cpp"
@@ -11,7 +11,6 @@
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
 #include "kernels/layout/contiguous.h"
-#include "kernels/reduction/column_sum.h"
 #include "kernels/reduction/column_sum_cpu.h"
 #include "kernels/reduction/row_sum_walk.h"
 #include "kernels/rules.h"
@@ -158,54 +157,11 @@ float chunk_sum(const float* x, std::int64_t count) {
   return num::ordered_chunk<num::Vector, num::kLanes>(0, count, num::Elements{x});
 }
 
-constexpr std::int64_t kColumnsAtOnce = 1024;  // chains that wait in L1
-
-/// Adds one chain of rows to y.
-FORNAX_NUMERIC_FN void add_chain(const kernels::ColumnSum& s) {
-  float sum[kColumnsAtOnce];
-  for (std::int64_t c0 = 0; c0 < s.columns; c0 += kColumnsAtOnce) {
-    const std::int64_t columns = std::min(kColumnsAtOnce, s.columns - c0);
-    num::column_chains(0, s.rows, columns, sum,
-                       [&](std::int64_t row, std::int64_t c, auto zero) FORNAX_LAMBDA {
-                         return num::load(s.x + row * s.stride + c0 + c, zero);
-                       });
-    for (std::int64_t c = 0; c < columns; ++c) s.y[c0 + c] = s.y[c0 + c] + sum[c];
-  }
-}
-
-/// y = -0.0, body(), y / divisor.
-template <class Body>
-FORNAX_NUMERIC_FN void with_total(const kernels::ColumnSum& s, const Body& body) {
-  for (std::int64_t c = 0; c < s.columns; ++c) s.y[c] = -0.0f;
-  body();
-  for (std::int64_t c = 0; c < s.columns; ++c) s.y[c] = s.y[c] / s.divisor;
-}
-
-void sum_of_chunks(const kernels::ColumnSum& s) {
-  with_total(s, [&]() FORNAX_LAMBDA {
-    kernels::ColumnSum chunk = s;
-    for (std::int64_t first = 0; first < s.rows; first += kernels::kColumnSumChunk) {
-      chunk.rows = kernels::chunk_rows(first, s.rows);
-      chunk.x = s.x + first * s.stride;
-      add_chain(chunk);
-    }
-  });
-}
-
-void sum_of_rows(const kernels::ColumnSum& s) {
-  with_total(s, [&]() FORNAX_LAMBDA { add_chain(s); });
-}
-
 }  // namespace fornax::reduction::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace fornax::kernels {
-
-void add_column_sums_cpu(const ColumnSum& chunk_sums) {
-  using namespace fornax::reduction;
-  FORNAX_DISPATCH(sum_of_rows)(chunk_sums);
-}
 
 namespace {
 
@@ -218,47 +174,6 @@ std::int64_t chunk_count(std::int64_t elements, std::int64_t chunk) {
 /// Columns of a thread: whole cache lines, and strips of them, of every row that it reads.
 constexpr std::int64_t kColumnsOfPart = 64;
 
-/// Whether chunks of rows give more parts than columns do.
-bool shares_chunks(std::int64_t rows, std::int64_t columns) {
-  const std::int64_t chunks = chunk_count(rows, kColumnSumChunk);
-  return chunks > 1 && chunks > columns / kColumnsOfPart;
-}
-
-/// Bytes of chunk sums where threads split chunks of rows, 0 where they split columns.
-std::int64_t column_sum_workspace_bytes(std::int64_t rows, std::int64_t columns) {
-  return shares_chunks(rows, columns) ? chunk_count(rows, kColumnSumChunk) * columns * 4 : 0;
-}
-
-/// In the order of column_sum.h; reads x once. `workspace` has column_sum_workspace_bytes().
-void column_sums(const ColumnSum& sum, void* workspace, int threads) {
-  using namespace fornax::reduction;
-  const std::int64_t chunks = chunk_count(sum.rows, kColumnSumChunk);
-  if (!shares_chunks(sum.rows, sum.columns)) {
-    const std::int64_t wanted = host::rows_of_part(sum.rows);
-    const std::int64_t grain = chunk_count(wanted, kColumnsOfPart) * kColumnsOfPart;
-    host::parallel_for(sum.columns, grain, threads, [&](std::int64_t begin, std::int64_t end) {
-      ColumnSum part = sum;
-      part.x += begin, part.y += begin, part.columns = end - begin;
-      FORNAX_DISPATCH(sum_of_chunks)(part);
-    });
-    return;
-  }
-  auto* sums = static_cast<float*>(workspace);
-  const std::int64_t grain = host::rows_of_part(kColumnSumChunk * sum.columns);
-  host::parallel_for(chunks, grain, threads, [&](std::int64_t begin, std::int64_t end) {
-    ColumnSum chunk = sum;
-    chunk.divisor = 1;
-    for (std::int64_t k = begin; k < end; ++k) {
-      chunk.rows = chunk_rows(k * kColumnSumChunk, sum.rows);
-      chunk.x = sum.x + k * kColumnSumChunk * sum.stride;
-      chunk.y = sums + k * sum.columns;
-      FORNAX_DISPATCH(sum_of_rows)(chunk);
-    }
-  });
-  add_column_sums_cpu({sums, chunks, sum.columns, sum.columns, sum.divisor, sum.y});
-}
-
-std::int64_t divided(std::int64_t a, std::int64_t b) { return b == 0 ? 0 : a / b; }
 std::int64_t round_up(std::int64_t a, std::int64_t b) { return chunk_count(a, b) * b; }
 
 constexpr std::int64_t kLeastSideBySide = 16;  ///< rows: whole cache lines
@@ -305,12 +220,6 @@ Offer offer_row_sum_of_copy(const Signature& s, const DeviceModel&) {
   return host::offer_f32(s, "row_sum_of_copy",
                          round_up(s.in[0].bytes(), 256) + chunk_sums_bytes(walk));
 }
-Offer offer_column_sum(const Signature& s, const DeviceModel&) {
-  const std::int64_t columns = s.out[0].shape.elements();
-  const std::int64_t rows = divided(s.in[0].shape.elements(), columns);
-  return host::offer_f32(s, "column_sum_strips", column_sum_workspace_bytes(rows, columns));
-}
-
 RowSums row_sums_of(const KernelArgs& args) {
   return {args.in[0].as<float>(), *static_cast<const RowSumWalk*>(args.bound),
           static_cast<float>(number_or(*args.attributes, "divisor", 1)), args.out[0].as<float>()};
@@ -361,20 +270,12 @@ void launch_row_sum_of_copy(const KernelArgs& args) {
   launch_row_sum(part);
 }
 
-void launch_column_sum(const KernelArgs& args) {
-  const std::int64_t columns = args.out[0].elements();
-  const auto divisor = static_cast<float>(number_or(*args.attributes, "divisor", 1));
-  column_sums({args.in[0].as<float>(), divided(args.in[0].elements(), columns), columns, columns,
-               divisor, args.out[0].as<float>()},
-              args.workspace.data(), args.threads);
-}
-
 const Kernel kKernels[] = {
     {"row_sum", "row_sum_side_by_side", offer_side_by_side, bind_walk, launch_side_by_side},
     {"row_sum", "row_sum_128_chains", offer_row_sum, bind_walk, launch_row_sum},
     {"row_sum", "row_sum_of_copy", offer_row_sum_of_copy, bind_walk_of_copy,
      launch_row_sum_of_copy},
-    {"column_sum", "column_sum_strips", offer_column_sum, nullptr, launch_column_sum},
+    kColumnSumCpu,
 };
 
 }  // namespace

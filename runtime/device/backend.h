@@ -23,6 +23,7 @@ struct Command {
   std::int64_t bytes = 0;  ///< upload, download
   std::string name;        ///< launch: the kernel's, for traces and errors
   void (*launch)(const kernels::KernelArgs&) = nullptr;
+  const host::RowKernel* by_rows = nullptr;  ///< launch: the same row by row, if it can be
   kernels::KernelArgs args;  ///< its spans point to memory that outlives the Sequence
 };
 
@@ -50,7 +51,8 @@ class Sequence {
 
 struct RecordOptions {
   int streams = 1, events = 0;
-  bool capture = true;  ///< replay one captured graph a step where the device can
+  bool capture = true;              ///< replay one captured graph a step where the device can
+  std::span<std::byte> arena = {};  ///< memory of the commands that holds nothing between steps
 };
 
 class Backend {

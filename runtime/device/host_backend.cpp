@@ -7,7 +7,8 @@
 #include "kernels/host/float_environment.h"
 #include "kernels/host/isa.h"
 #include "kernels/host/parallel.h"
-#include "runtime/device/backend.h"
+#include "runtime/device/row_run.h"
+#include "runtime/support/log.h"
 
 namespace fornax {
 
@@ -15,18 +16,29 @@ namespace {
 
 class HostSequence final : public Sequence {
  public:
-  HostSequence(std::vector<Command> commands, int threads)
-      : commands_(std::move(commands)), threads_(threads) {
-    std::erase_if(commands_, [](const Command& command) {
+  HostSequence(std::vector<Command> commands, const RecordOptions& options, int threads)
+      : threads_(threads) {
+    std::erase_if(commands, [](const Command& command) {
       return command.kind == Command::Kind::wait || command.kind == Command::Kind::signal;
     });
+    for (Stage& stage : find_row_runs(std::move(commands), options.arena, threads)) {
+      Entry& entry = entries_.emplace_back();
+      if (auto* command = std::get_if<Command>(&stage)) entry.command = std::move(*command);
+      if (auto* run = std::get_if<RowRunPlan>(&stage))
+        entry.run = make_run(std::move(*run), threads);
+    }
   }
 
   /// The whole step, on the caller.
   void submit(int, kernels::StepState& step, std::span<const void* const> inputs,
               std::span<void* const> outputs) override {
     const host::ExactFloatScope exact;  // the host program may flush subnormals
-    for (Command& command : commands_) {
+    for (Entry& entry : entries_) {
+      if (entry.run) {
+        entry.run->run(step, inputs);
+        continue;
+      }
+      Command& command = entry.command;
       const auto slot = static_cast<std::size_t>(command.slot);
       switch (command.kind) {
         case Command::Kind::launch:
@@ -43,6 +55,21 @@ class HostSequence final : public Sequence {
   void wait(int) override {}
 
  private:
+  struct Entry {
+    Command command;  ///< unless it is a run
+    std::unique_ptr<RowRun> run;
+  };
+
+  static std::unique_ptr<RowRun> make_run(RowRunPlan plan, int threads) {
+    if (log_enabled("plan", LogLevel::debug)) {
+      std::string line = "by bands of " + std::to_string(plan.band_rows) + " of " +
+                         std::to_string(plan.rows) + " rows:";
+      for (const RowMember& member : plan.members) line += " " + member.command.name;
+      log("plan", LogLevel::debug, line);
+    }
+    return std::make_unique<RowRun>(std::move(plan), threads);
+  }
+
   /// One thread does not fill the machine's memory bandwidth.
   void copy(void* to, const void* from, std::int64_t bytes) const {
     constexpr std::int64_t part = 256 * 1024;
@@ -52,17 +79,36 @@ class HostSequence final : public Sequence {
     });
   }
 
-  std::vector<Command> commands_;
+  std::vector<Entry> entries_;
   int threads_;
 };
 
 /// Blocks from this size on begin at a huge page and ask for huge pages: a step that strides
-/// through megabytes of 4 KiB pages waits for page tables.
+/// through megabytes of 4 KiB pages waits for page tables. Pages that no step touches stay with the
+/// system.
 constexpr std::size_t kHugePage = 2 << 20;
 constexpr std::int64_t kHugeBlock = 8 << 20;
+constexpr std::align_val_t kAlignment{256};
 
-std::align_val_t alignment(std::int64_t bytes) {
-  return std::align_val_t{bytes >= kHugeBlock ? kHugePage : std::size_t{256}};
+std::size_t whole_pages(std::int64_t bytes) {
+  return (static_cast<std::size_t>(bytes) + kHugePage - 1) / kHugePage * kHugePage;
+}
+
+/// Zeroed pages; null where there are none.
+void* map_pages(std::int64_t bytes) {
+  const std::size_t size = whole_pages(bytes);
+  void* mapped =
+      ::mmap(nullptr, size + kHugePage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (mapped == MAP_FAILED) return nullptr;
+  auto* begin = static_cast<std::byte*>(mapped);
+  const std::size_t before =
+      (kHugePage - reinterpret_cast<std::uintptr_t>(begin) % kHugePage) % kHugePage;
+  if (before > 0) ::munmap(begin, before);
+  ::munmap(begin + before + size, kHugePage - before);
+#ifdef MADV_HUGEPAGE
+  ::madvise(begin + before, size, MADV_HUGEPAGE);  // a wish: refusal is fine
+#endif
+  return begin + before;
 }
 
 class HostBackend final : public Backend {
@@ -83,17 +129,18 @@ class HostBackend final : public Backend {
 
   void* allocate(std::int64_t bytes) override {
     const auto size = static_cast<std::size_t>(bytes) + 1;
-    void* memory = ::operator new(size, alignment(bytes), std::nothrow);
+    void* memory =
+        bytes >= kHugeBlock ? map_pages(bytes) : ::operator new(size, kAlignment, std::nothrow);
     kernels::require(memory, ErrorCode::out_of_memory,
                      model_.name + ": the system has no " + std::to_string(bytes) + " bytes");
-#ifdef MADV_HUGEPAGE
-    if (bytes >= kHugeBlock) ::madvise(memory, size, MADV_HUGEPAGE);  // a wish: refusal is fine
-#endif
-    std::memset(memory, 0, size);
+    if (bytes < kHugeBlock) std::memset(memory, 0, size);
     return memory;
   }
   void deallocate(void* memory, std::int64_t bytes) noexcept override {
-    ::operator delete(memory, alignment(bytes));
+    if (bytes >= kHugeBlock)
+      ::munmap(memory, whole_pages(bytes));
+    else
+      ::operator delete(memory, kAlignment);
   }
   void upload(void* to, const void* from, std::int64_t bytes) override {
     if (bytes) std::memcpy(to, from, static_cast<std::size_t>(bytes));
@@ -102,8 +149,9 @@ class HostBackend final : public Backend {
     upload(to, from, bytes);
   }
 
-  std::unique_ptr<Sequence> record(std::vector<Command> commands, const RecordOptions&) override {
-    return std::make_unique<HostSequence>(std::move(commands), model_.threads);
+  std::unique_ptr<Sequence> record(std::vector<Command> commands,
+                                   const RecordOptions& options) override {
+    return std::make_unique<HostSequence>(std::move(commands), options, model_.threads);
   }
 
  private:

@@ -134,6 +134,7 @@ class Binder {
       command.args.workspace = {static_cast<std::byte*>(address(step.workspace)),
                                 static_cast<std::size_t>(step.workspace_bytes)};
     choose_function(step, node, bound, command);
+    if (step.kernel && !step.widen) command.by_rows = step.kernel->by_rows;
     return command;
   }
 

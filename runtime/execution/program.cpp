@@ -96,8 +96,10 @@ void bind(ProgramData& data) {
   data.sequence.reset();  // it points into what is bound
   data.bound.clear();
   data.arena->reserve(data.state->backend, data.plan.arena_bytes);  // if a growing arena lost it
-  data.sequence = data.state->backend->record(make_commands(data),
-                                              {data.plan.streams, data.plan.events, data.capture});
+  const std::span arena(static_cast<std::byte*>(data.arena->memory.get()),
+                        static_cast<std::size_t>(data.plan.arena_bytes));
+  data.sequence = data.state->backend->record(
+      make_commands(data), {data.plan.streams, data.plan.events, data.capture, arena});
   data.bound_at = data.arena->moves;
 }
 
