@@ -160,6 +160,38 @@ FORNAX_NUMERIC_FN VectorInt lane_numbers() { return VectorInt(hn::Iota(IntTag(),
 
 namespace fornax::numeric::HWY_NAMESPACE {
 
+/// exp and log where every lane is an ordinary number, which is nearly always: nothing to clamp or
+/// to select, the same bits. The bounds are those of exp_bounded and log_normal.
+template <class V>
+__attribute__((noinline, cold)) V exp_of_any(V x) {
+  return exp<V>(x);
+}
+template <class V>
+FORNAX_NUMERIC_FN V exp_of_vectors(V x) {
+  if (any(!(abs(x) <= V(80)))) return exp_of_any(x);
+  return exp_bounded(x);
+}
+FORNAX_NUMERIC_FN Vector exp(Vector x) { return exp_of_vectors(x); }
+template <class V>
+FORNAX_NUMERIC_FN Pair<V> exp(Pair<V> x) {
+  return exp_of_vectors(x);
+}
+
+template <class V>
+__attribute__((noinline, cold)) V log_of_any(V x) {
+  return log<V>(x);
+}
+template <class V>
+FORNAX_NUMERIC_FN V log_of_vectors(V x) {
+  if (any(!(x >= V(kLeastNormal))) || any(x > V(kLargest))) return log_of_any(x);
+  return log_normal(x, V(0));
+}
+FORNAX_NUMERIC_FN Vector log(Vector x) { return log_of_vectors(x); }
+template <class V>
+FORNAX_NUMERIC_FN Pair<V> log(Pair<V> x) {
+  return log_of_vectors(x);
+}
+
 /// Lanes above the moderate range go through the float form, one by one; angles so large are rare.
 FORNAX_NUMERIC_FN ReducedAngle<Vector> reduce_angle(Vector x) {
   ReducedAngle<Vector> angle = reduce_moderate(x);

@@ -54,23 +54,33 @@ FORNAX_NUMERIC_FN T exp(T x) {
   return parts.mantissa * pow2(half) * pow2(parts.exponent - half);
 }
 
-/// Natural logarithm. log(+-0) = -infinity, log(x < 0) = log(NaN) = NaN.
+constexpr float kLeastNormal = 0x1p-126f, kLargest = 0x1.fffffep127f;
+
+/// log(scaled) + added ln2 of a positive normal number.
 /// log(2^k (1 + f)) = k ln2 + f + f^2 q(f), 1 + f in [sqrt(1/2), sqrt(2)).
+template <class T>
+FORNAX_NUMERIC_FN T log_normal(T normal, T added) {
+  const auto scaled = bits(normal);
+  const auto exponent = shift_right<23>(scaled - 0x3f3504f3);  // 0x3f3504f3: bits of sqrt(1/2)
+  const T f = from_bits(scaled - shift_left<23>(exponent)) - T(1);
+  const T k = to_float(exponent) + added;
+  const T q =
+      horner(f, -0x1.fffff8p-2f, 0x1.55555p-2f, -0x1.000438p-2f, 0x1.99a42cp-3f, -0x1.542416p-3f,
+             0x1.226abap-3f, -0x1.0f4d4cp-3f, 0x1.088114p-3f, -0x1.3851a8p-4f);
+  const T tail = fma(k, T(kLn2Low), f * f * q);
+  return fma(k, T(kLn2High), f + tail);
+}
+
+/// Natural logarithm. log(+-0) = -infinity, log(x < 0) = log(NaN) = NaN.
 template <class T>
 FORNAX_NUMERIC_FN T log(T x) {
   const T infinity = T(from_bits(kInfinityBits));
   const auto positive = x > T(0);
   const T finite = select(positive, x, T(1));
-  const auto subnormal = finite < T(0x1p-126f);
-  const auto scaled = bits(select(subnormal, finite * T(0x1p23f), finite));
-  const auto exponent = shift_right<23>(scaled - 0x3f3504f3);  // 0x3f3504f3: bits of sqrt(1/2)
-  const T f = from_bits(scaled - shift_left<23>(exponent)) - T(1);
-  const T k = to_float(exponent) + select(subnormal, T(-23), T(0));
-  const T q =
-      horner(f, -0x1.fffff8p-2f, 0x1.55555p-2f, -0x1.000438p-2f, 0x1.99a42cp-3f, -0x1.542416p-3f,
-             0x1.226abap-3f, -0x1.0f4d4cp-3f, 0x1.088114p-3f, -0x1.3851a8p-4f);
-  const T tail = fma(k, T(kLn2Low), f * f * q);
-  const T value = select(finite == infinity, infinity, fma(k, T(kLn2High), f + tail));
+  const auto subnormal = finite < T(kLeastNormal);
+  const T normal =
+      log_normal(select(subnormal, finite * T(0x1p23f), finite), select(subnormal, T(-23), T(0)));
+  const T value = select(finite == infinity, infinity, normal);
   const T outside =
       select(x == T(0), T(from_bits(kInfinityBits | kSignBit)), T(from_bits(kNanBits)));
   return select(positive, value, outside);

@@ -13,6 +13,7 @@
 
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
+#include "kernels/host/row_kernel.h"
 #include "kernels/layout/tiles.h"
 #include "kernels/pointwise/cast_cpu.h"
 #include "kernels/pointwise/pointwise_walk.h"
@@ -217,10 +218,28 @@ void launch_pointwise(const KernelArgs& args) {
                      [&](std::int64_t begin, std::int64_t end) { run_range(task, begin, end); });
 }
 
+/// Operands are as large as the result, or the same for all its rows.
+bool plan_by_rows(const Signature& s, host::RowPlan& plan) {
+  const Shape& shape = s.out[0].shape;
+  if (shape.rank() == 0 || shape.elements() == 0) return false;
+  plan.rows = shape.elements() / shape[-1];
+  plan.out = {host::RowAccess::rows};
+  for (const TensorType& type : s.in) {
+    const bool same_for_all = !type.present() || type.shape.rank() == 0 ||
+                              (type.shape.rank() == 1 && type.shape != shape);
+    if (!same_for_all && type.shape != shape) return false;
+    plan.in.push_back(same_for_all ? host::RowAccess::whole : host::RowAccess::rows);
+  }
+  return true;
+}
+template <int function>
+constexpr host::RowKernel kByRows{
+    plan_by_rows, nullptr, host::launch_on_band<launch_pointwise<function>>, nullptr, nullptr};
+
 template <int... i>
 std::span<const Kernel> all_kernels(std::integer_sequence<int, i...>) {
   static const Kernel kernels[] = {Kernel{kPointwiseNames[i], "pointwise_rows", offer_pointwise,
-                                          nullptr, launch_pointwise<i>}...,
+                                          nullptr, launch_pointwise<i>, false, &kByRows<i>}...,
                                    kFillCpu, kCastCpu};
   return kernels;
 }

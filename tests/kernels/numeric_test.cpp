@@ -177,6 +177,30 @@ TEST_P(EveryFunction, SampleStaysWithinItsBoundAndHasOneSetOfBits) {
   EXPECT_EQ(check(16411).hash, GetParam().sample_hash) << "bits differ from those of other builds";
 }
 
+// A lane has its bits whatever stands in those beside it: vectors of ordinary numbers take a
+// shorter way.
+TEST_P(EveryFunction, HasItsBitsBesideAnyNumber) {
+  const IsaRestorer restore;
+  const Function& f = GetParam();
+  constexpr std::size_t count = 64 + 3;
+  std::mt19937 engine(2);
+  std::normal_distribution<float> draw;
+  Worst worst;
+  for (const float beside :
+       {0.0f, -0.0f, 0x1p-149f, 0x1.fffffcp-127f, 0x1p-126f, 79.99f, 80.0f, 80.01f, -80.0f, -80.01f,
+        89.0f, -104.0f, 0x1.fffffep127f, -0x1.fffffep127f, std::numeric_limits<float>::infinity(),
+        -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+    for (std::size_t at = 0; at < count; ++at) {
+      std::vector<float> in(count), scalar(count);
+      for (float& x : in) x = at % 2 ? std::abs(draw(engine)) : 3 * draw(engine);
+      in[at] = beside;
+      f.scalar(in.data(), scalar.data(), count);
+      compare_forms(f, in, scalar, count, worst);
+    }
+  }
+  EXPECT_EQ(worst.different_bits, 0) << "last at " << std::hexfloat << worst.different_at;
+}
+
 TEST_P(EveryFunction, AllFloatsStayWithinTheBound) {
   const char* slow = std::getenv("FORNAX_SLOW_TESTS");
   if (slow == nullptr)

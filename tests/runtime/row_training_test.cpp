@@ -17,6 +17,7 @@ struct Problem {
   std::int64_t batch;
   std::string activation = "relu", loss = "cross_entropy";
   double drop_p = 0;
+  bool residual = false;  ///< layers of one width add their input, and a row of their own
 };
 
 void PrintTo(const Problem& problem, std::ostream* out) { *out << problem.name; }
@@ -62,10 +63,14 @@ class ByBands : public ::testing::TestWithParam<Problem> {
     Value h = graph.input("x", {p.batch, p.widths[0]});
     for (std::size_t i = 1; i < p.widths.size(); ++i) {
       const std::string n = std::to_string(i);
+      const Value before = h;
       h = linear(h, graph.parameter("w" + n, {p.widths[i], p.widths[i - 1]}, he_normal()),
                  graph.parameter("b" + n, {p.widths[i]}, normal(0, 0.1)));
       if (i + 1 == p.widths.size()) break;
       h = activation(h, p.activation);
+      if (p.residual && p.widths[i] == p.widths[i - 1])
+        h = add(multiply(h, graph.parameter("g" + n, {p.widths[i]}, ones())),
+                multiply(before, 0.5));
       if (p.drop_p > 0) h = dropout(h, p.drop_p);
     }
     const bool classes = p.loss == "cross_entropy";
@@ -121,6 +126,7 @@ INSTANTIATE_TEST_SUITE_P(
         Problem{"narrow", {32, 32, 32, 10}, 3072}, Problem{"one_column", {1, 1, 2}, 3500},
         Problem{"ragged", {7, 33, 19, 3}, 4099, "gelu"},
         Problem{"widest", {200, 130, 128, 40}, 3073, "silu"},
+        Problem{"residual", {24, 24, 24, 7}, 3200, "silu", "cross_entropy", 0.1, true},
         Problem{"dropped", {16, 48, 24, 5}, 3600, "tanh", "cross_entropy", 0.3},
         Problem{"regression", {12, 64, 64, 1}, 5000, "relu", "mean_squared_error"},
         Problem{"logistic", {9, 17, 31, 6}, 3333, "sigmoid", "binary_cross_entropy"},
