@@ -56,7 +56,7 @@ inline constexpr std::int64_t gemm_sum_chunk = 512;
 /// `threads` threads with any instruction set. The pointers of `gemm` are not read.
 std::int64_t gemm_workspace_bytes(const Gemm& gemm, int threads);
 
-/// Whether b, [N, K], is so small that products by bands of a's rows keep it packed.
+/// Whether b, [N, K], is so small that products by bands of a's rows keep it packed in a cache.
 bool is_band_operand(std::int64_t N, std::int64_t K);
 /// Bytes for multiply_band() with these N and K, or for add_band() with these M and N, for any
 /// instruction set.

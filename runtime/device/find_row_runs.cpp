@@ -12,6 +12,7 @@ using host::RowAccess;
 
 constexpr std::int64_t kBandBytes = 192 << 10;  // of a band's values: a part of L2
 constexpr std::int64_t kTasksOfThread = 2;      // fewer would leave threads idle
+constexpr std::int64_t kShareOfOwnMemory = 4;   // of a run, in what its values would take
 constexpr std::size_t kMostMembers = 64;        // more would make the search slow
 constexpr std::size_t kMostBetween = 16;        // commands of one run that are none of its members
 
@@ -145,10 +146,15 @@ class Growing {
 
   const std::vector<std::size_t>& places() const { return places_; }
 
-  bool is_worth_it() const {
-    std::int64_t row_bytes = 0;
+  bool is_worth_it(int threads) const {
+    const std::int64_t rows = members_[0].plan.rows, least = banded_bytes.load();
+    std::int64_t row_bytes = 0, own_bytes = 0;
     for (const Touch& value : distinct()) row_bytes += value.row_bytes;
-    return members_[0].plan.rows * row_bytes >= banded_bytes.load(std::memory_order_relaxed);
+    for (const RowMember& member : members_)
+      own_bytes += threads * member.plan.lane_bytes + member.plan.kept_bytes +
+                   row_run_slots(rows, threads) * member.plan.partial_bytes;
+    return rows * row_bytes >= least &&
+           (least == 0 || own_bytes <= rows * row_bytes / kShareOfOwnMemory);
   }
 
   RowRunPlan plan() && {
@@ -322,7 +328,7 @@ std::vector<Stage> find_row_runs(std::vector<Command> commands, std::span<const 
     const bool begins = may_be_long(commands[at], threads) && plan_by_rows(commands[at], first) &&
                         is_long(first.plan.rows, threads);
     if (begins) run.grow(at);
-    if (!begins || run.settle() < 2 || !run.is_worth_it()) {
+    if (!begins || run.settle() < 2 || !run.is_worth_it(threads)) {
       stages.emplace_back(std::move(commands[at++]));
       continue;
     }

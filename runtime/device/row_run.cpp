@@ -16,6 +16,7 @@ namespace {
 constexpr std::int64_t kLine = 64;
 constexpr std::int64_t kSlotsOfThread = 4;  // tasks whose sums may wait, for each thread
 
+std::int64_t tasks_of(std::int64_t rows) { return (rows + host::kTaskRows - 1) / host::kTaskRows; }
 std::int64_t whole_lines(std::int64_t bytes) { return (bytes + kLine - 1) / kLine * kLine; }
 
 /// `type` with the axes before its rows' elements replaced by `rows`.
@@ -34,6 +35,10 @@ kernels::TensorType of_rows(const kernels::TensorType& type, std::int64_t whole,
 
 }  // namespace
 
+std::int64_t row_run_slots(std::int64_t rows, int threads) {
+  return std::min(tasks_of(rows), kSlotsOfThread * threads);
+}
+
 void RowRun::FreeMemory::operator()(std::byte* memory) const noexcept {
   ::operator delete (memory, std::align_val_t{kLine});
 }
@@ -41,8 +46,8 @@ void RowRun::FreeMemory::operator()(std::byte* memory) const noexcept {
 RowRun::RowRun(RowRunPlan plan, int threads)
     : plan_(std::move(plan)),
       threads_(threads),
-      tasks_((plan_.rows + host::kTaskRows - 1) / host::kTaskRows),
-      slots_(std::min(tasks_, kSlotsOfThread * threads)),
+      tasks_(tasks_of(plan_.rows)),
+      slots_(row_run_slots(plan_.rows, threads)),
       lanes_(static_cast<std::size_t>(threads)),
       ready_(static_cast<std::size_t>(slots_)) {
   place();

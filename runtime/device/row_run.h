@@ -48,6 +48,9 @@ using Stage = std::variant<Command, RowRunPlan>;
 std::vector<Stage> find_row_runs(std::vector<Command> commands, std::span<const std::byte> arena,
                                  int threads);
 
+/// Tasks whose sums a run keeps at once: those under way, and some that wait for an earlier one.
+std::int64_t row_run_slots(std::int64_t rows, int threads);
+
 /// Executes a run. Everything is allocated here, nothing in run().
 class RowRun {
  public:

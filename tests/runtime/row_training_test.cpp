@@ -125,7 +125,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Problem{"narrow", {32, 32, 32, 10}, 3072}, Problem{"one_column", {1, 1, 2}, 3500},
         Problem{"ragged", {7, 33, 19, 3}, 4099, "gelu"},
-        Problem{"widest", {200, 130, 128, 40}, 3073, "silu"},
+        Problem{"widest", {200, 250, 128, 40}, 3073, "silu"},
         Problem{"residual", {24, 24, 24, 7}, 3200, "silu", "cross_entropy", 0.1, true},
         Problem{"dropped", {16, 48, 24, 5}, 3600, "tanh", "cross_entropy", 0.3},
         Problem{"regression", {12, 64, 64, 1}, 5000, "relu", "mean_squared_error"},
