@@ -17,16 +17,17 @@ namespace fornax::numeric::HWY_NAMESPACE {
 
 /// The maximum of x[0 .. count), count >= 1; NaN when there is one. max() has no order.
 FORNAX_NUMERIC_FN float row_maximum(const float* x, std::int64_t count) {
+  Quad four(x[0]);
+  Vector one(x[0]);
   float largest = x[0];
   std::int64_t i = 0;
-  if (count >= kLanes) {
-    Vector lanes = load(x);
-    for (i = kLanes; i + kLanes <= count; i += kLanes) lanes = max(lanes, load(x + i));
-    alignas(64) float lane[kLanes];
-    store(lanes, lane);
-    for (int j = 0; j < kLanes; ++j) largest = max(largest, lane[j]);
-  }
+  for (; i + 4 * kLanes <= count; i += 4 * kLanes) four = max(four, load(x + i, four));
+  for (; i + kLanes <= count; i += kLanes) one = max(one, load(x + i));
   for (; i < count; ++i) largest = max(largest, x[i]);
+  const Pair<Vector> two = max(four.first, four.second);
+  alignas(64) float lane[kLanes];
+  store(max(one, max(two.first, two.second)), lane);
+  for (int j = 0; j < kLanes; ++j) largest = max(largest, lane[j]);
   return largest;
 }
 

@@ -12,54 +12,76 @@
 #include "kernels/op.h"
 #include "kernels/softmax/row_vector.h"
 
+#ifndef FORNAX_SOFTMAX_ROWS
+#define FORNAX_SOFTMAX_ROWS
+namespace fornax::softmax {
+struct Rows {
+  std::int64_t width;
+  bool streamed;  ///< the result is written past the caches
+};
+}  // namespace fornax::softmax
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace fornax::softmax::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 
-void softmax_rows(const float* x, float* y, std::int64_t rows, std::int64_t width) {
-  for (std::int64_t row = 0; row < rows; ++row, x += width, y += width) {
-    const float inverse = 1.0f / num::sum_of_exp(x, num::row_maximum(x, width), y, width);
-    num::map(y, y, width, [=](auto e) FORNAX_LAMBDA { return e * decltype(e)(inverse); });
+/// Elements of a row whose terms wait in L1, so that the result is written once.
+constexpr std::int64_t kTerms = 4096;
+
+void softmax_rows(const Rows& r, const float* x, float* y, std::int64_t rows) {
+  alignas(64) float terms[kTerms];
+  for (std::int64_t row = 0; row < rows; ++row, x += r.width, y += r.width) {
+    float* e = r.width <= kTerms ? terms : y;
+    const float inverse = 1.0f / num::sum_of_exp(x, num::row_maximum(x, r.width), e, r.width);
+    num::map(
+        e, y, r.width, [=](auto term) FORNAX_LAMBDA { return term * decltype(term)(inverse); },
+        r.streamed && e != y);
   }
+  num::end_streams(r.streamed);
 }
 
-void log_softmax_rows(const float* x, float* y, std::int64_t rows, std::int64_t width) {
-  for (std::int64_t row = 0; row < rows; ++row, x += width, y += width) {
-    const float largest = num::row_maximum(x, width);
-    const float log_sum = num::log(num::sum_of_exp(x, largest, nullptr, width));
-    num::map(x, y, width, [=](auto v) FORNAX_LAMBDA {
-      using T = decltype(v);
-      return (v - T(largest)) - T(log_sum);
-    });
+void log_softmax_rows(const Rows& r, const float* x, float* y, std::int64_t rows) {
+  for (std::int64_t row = 0; row < rows; ++row, x += r.width, y += r.width) {
+    const float largest = num::row_maximum(x, r.width);
+    const float log_sum = num::log(num::sum_of_exp(x, largest, nullptr, r.width));
+    num::map(
+        x, y, r.width,
+        [=](auto v) FORNAX_LAMBDA {
+          using T = decltype(v);
+          return (v - T(largest)) - T(log_sum);
+        },
+        r.streamed);
   }
+  num::end_streams(r.streamed);
 }
 
-void softmax_gradient_rows(const float* dy, const float* y, float* dx, std::int64_t rows,
-                           std::int64_t width) {
-  for (std::int64_t row = 0; row < rows; ++row, dy += width, y += width, dx += width) {
+void softmax_gradient_rows(const Rows& r, const float* dy, const float* y, float* dx,
+                           std::int64_t rows) {
+  for (std::int64_t row = 0; row < rows; ++row, dy += r.width, y += r.width, dx += r.width) {
     const auto product = [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
       using T = decltype(zero);
       return num::load(dy + i, T()) * num::load(y + i, T());
     };
-    const float dot = num::ordered_sum<num::Vector, num::kLanes>(width, product);
-    num::for_vectors(0, width, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
+    const float dot = num::ordered_sum<num::Vector, num::kLanes>(r.width, product);
+    num::fill_array(dx, r.width, r.streamed, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
       using T = decltype(zero);
-      num::store(num::softmax_gradient(num::load(dy + i, T()), num::load(y + i, T()), T(dot)),
-                 dx + i);
+      return num::softmax_gradient(num::load(dy + i, T()), num::load(y + i, T()), T(dot));
     });
   }
+  num::end_streams(r.streamed);
 }
 
-void log_softmax_gradient_rows(const float* dy, const float* y, float* dx, std::int64_t rows,
-                               std::int64_t width) {
-  for (std::int64_t row = 0; row < rows; ++row, dy += width, y += width, dx += width) {
-    const float sum = num::ordered_sum<num::Vector, num::kLanes>(dy, width);
-    num::for_vectors(0, width, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
+void log_softmax_gradient_rows(const Rows& r, const float* dy, const float* y, float* dx,
+                               std::int64_t rows) {
+  for (std::int64_t row = 0; row < rows; ++row, dy += r.width, y += r.width, dx += r.width) {
+    const float sum = num::ordered_sum<num::Vector, num::kLanes>(dy, r.width);
+    num::fill_array(dx, r.width, r.streamed, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
       using T = decltype(zero);
-      num::store(num::log_softmax_gradient(num::load(dy + i, T()), num::load(y + i, T()), T(sum)),
-                 dx + i);
+      return num::log_softmax_gradient(num::load(dy + i, T()), num::load(y + i, T()), T(sum));
     });
   }
+  num::end_streams(r.streamed);
 }
 
 }  // namespace fornax::softmax::HWY_NAMESPACE
@@ -71,26 +93,36 @@ namespace {
 
 using kernels::KernelArgs;
 
-template <class Body>
-void for_parts(const KernelArgs& args, const Body& body) {
+/// body(rows, first element, how many rows) for the parts of the threads; `in`: what the result
+/// may overwrite.
+template <class Body, class... In>
+void for_parts(const KernelArgs& args, const Body& body, const In*... in) {
   const std::int64_t width = args.in[0].shape()[-1], rows = args.in[0].elements() / width;
+  const Rows shape{width, host::is_streamed(args.out[0], width, in...)};
   host::parallel_for(
       rows, host::rows_of_part(width), args.threads,
-      [&](std::int64_t begin, std::int64_t end) { body(begin * width, end - begin, width); });
+      [&](std::int64_t begin, std::int64_t end) { body(shape, begin * width, end - begin); });
 }
 
 template <auto rows_of>
 void launch_forward(const KernelArgs& args) {
-  for_parts(args, [&](std::int64_t first, std::int64_t rows, std::int64_t width) {
-    rows_of()(args.in[0].as<float>() + first, args.out[0].as<float>() + first, rows, width);
-  });
+  const float* x = args.in[0].as<float>();
+  for_parts(
+      args,
+      [&](const Rows& shape, std::int64_t first, std::int64_t rows) {
+        rows_of()(shape, x + first, args.out[0].as<float>() + first, rows);
+      },
+      x);
 }
 template <auto rows_of>
 void launch_gradient(const KernelArgs& args) {
-  for_parts(args, [&](std::int64_t first, std::int64_t rows, std::int64_t width) {
-    rows_of()(args.in[0].as<float>() + first, args.in[1].as<float>() + first,
-              args.out[0].as<float>() + first, rows, width);
-  });
+  const float *dy = args.in[0].as<float>(), *y = args.in[1].as<float>();
+  for_parts(
+      args,
+      [&](const Rows& shape, std::int64_t first, std::int64_t rows) {
+        rows_of()(shape, dy + first, y + first, args.out[0].as<float>() + first, rows);
+      },
+      dy, y);
 }
 
 auto* softmax_form() { return &FORNAX_DISPATCH(softmax_rows); }

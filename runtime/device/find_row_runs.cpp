@@ -265,10 +265,12 @@ class Growing {
     return false;
   }
 
-  /// The upload of a value by rows that the run alone needs, and only reads.
+  /// The upload of a value by rows that the run alone needs, and only reads: from its beginning.
   const Command* upload_of(const Touch& value) const {
-    for (const Touch& t : touches_)
-      if (t.writes && t.same_rows(value)) return nullptr;
+    for (const Touch& t : touches_) {
+      const bool same_range = t.begin == value.begin && t.end == value.end;
+      if (t.overlaps(value) && !is_value(t) && (t.writes || !same_range)) return nullptr;
+    }
     const Command* upload = nullptr;
     for (std::size_t i = 0; i < places_.back(); ++i) {
       if (std::binary_search(places_.begin(), places_.end(), i)) continue;

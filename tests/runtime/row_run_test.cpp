@@ -92,6 +92,18 @@ TEST_F(RowRuns, AnInputThatOthersReadIsUploaded) {
   EXPECT_EQ(s.run(1), s.run_in_order());
 }
 
+TEST_F(RowRuns, AnInputOfWhichAPieceIsReadWholeIsUploaded) {
+  CommandList s;
+  s.upload(matrix(0));
+  s.launch({matrix(0)}, {matrix(100 * kK)});
+  s.launch({matrix(100 * kK), whole(kK, 3)}, {matrix(200 * kK)});
+  s.download(matrix(200 * kK));
+  const Counts counts = count(s.stages(1));
+  EXPECT_EQ(counts.members, 2u);
+  EXPECT_EQ(counts.inputs, 0u);
+  EXPECT_EQ(s.run(1), s.run_in_order());
+}
+
 TEST_F(RowRuns, AStrangerThatDependsOnNothingComesBefore) {
   CommandList s;
   s.launch({whole(CommandList::kArena)}, {matrix(0)});
@@ -198,6 +210,8 @@ class Random {
       Place place = places_[places_.size() - 1 - below(std::min<std::size_t>(places_.size(), 5))];
       if (below(8) == 0) place.shape = rank(static_cast<int>(1 + below(3)));
       if (below(8) == 0) place = in_state(rank(static_cast<int>(1 + below(2))));
+      if (below(2) == 0 && place.shape.rank() == 1)
+        place.offset += 256 * static_cast<std::int64_t>(below(16));
       if (below(6) == 0 && place.shape.rank() == 2)
         place.shape = Shape{place.shape[0], 1, place.shape[1]};
       const bool exact = std::any_of(places_.begin(), places_.end(), [&](const Place& p) {
