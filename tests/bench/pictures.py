@@ -48,6 +48,9 @@ def short_time(seconds):
     return f'{seconds:.1e} s'
 
 
+LABEL_WIDTH = 6.6  # of a letter, rather more than the mean of a case's name
+
+
 def legend(picture, names, x, y):
     for name in names:
         picture.bar((x, y - 9), (10, 10), COLORS[name])
@@ -58,7 +61,9 @@ def legend(picture, names, x, y):
 def ratio_bars(title, rows):
     """`rows`: (label, [(peer, ratio)]). Bars begin at 1 on a logarithmic axis: to the right fornax
     is quicker, to the left its peer."""
-    left, right, bar, gap, top = 250, 760, 11, 7, 66
+    longest = max(len(label) for label, _ in rows)
+    left = max(250, LABEL_WIDTH * longest + 20)
+    right, bar, gap, top = left + 510, 11, 7, 66
     ratios = [ratio for _, peers in rows for _, ratio in peers]
     low = math.floor(min(0.0, *(math.log2(ratio) for ratio in ratios)) - 0.01)
     high = math.ceil(max(1.0, *(math.log2(ratio) for ratio in ratios)))

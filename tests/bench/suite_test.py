@@ -90,6 +90,12 @@ class Suite(unittest.TestCase):
                     pictures.growth('growth', {'batch': series})):
             self.assertEqual(ElementTree.fromstring(svg).tag[-3:], 'svg')
 
+    def test_long_labels_have_room(self):
+        label = 'gpt2 down 1024 x 3072 x 768 gelu_tanh forward'
+        picture = ElementTree.fromstring(pictures.ratio_bars('a', [(label, [('torch', 2.0)])]))
+        text, = (text for text in picture.iter() if text.text == label)
+        self.assertGreater(float(text.get('x')), pictures.LABEL_WIDTH * len(label))
+
 
 if __name__ == '__main__':
     unittest.main()
