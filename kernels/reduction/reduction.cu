@@ -1,8 +1,8 @@
 // Sums over rows and over columns on CUDA. Bound by reading x once.
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"
-#include "kernels/launch_plan.h"
 #include "kernels/device/warp.cuh"
+#include "kernels/launch_plan.h"
 #include "kernels/layout/contiguous.h"
 #include "kernels/numeric/ordered_sum.h"
 #include "kernels/reduction/column_sum.cuh"
@@ -130,11 +130,10 @@ Offer offer_row_sum(const Signature& s, const DeviceModel&) {
     return {.refusal = "row_sum_warp_per_chunk: row-major x needed, got a view of other strides"};
   return offer_of_rows(s);
 }
-std::int64_t padded(std::int64_t bytes) { return (bytes + 255) / 256 * 256; }
 Offer offer_row_sum_of_copy(const Signature& s, const DeviceModel&) {
   if (s.in[0].contiguous()) return {.refusal = "row_sum_of_copy: a view needed, got row-major x"};
   Offer offer = offer_of_rows(s);
-  offer.workspace_bytes += padded(s.in[0].bytes());
+  offer.workspace_bytes += copy_bytes(s.in[0]);
   return offer;
 }
 Offer offer_column_sum(const Signature& s, const DeviceModel&) {
@@ -161,17 +160,8 @@ void launch_row_sum(const KernelArgs& args) {
   });
 }
 
-/// The copy comes first in the workspace.
 void launch_row_sum_of_copy(const KernelArgs& args) {
-  const TensorType type(args.in[0].type->dtype, args.in[0].shape());
-  const TensorView copy{args.workspace.data(), &type};
-  const ConstTensorView copied{copy.data, &type};
-  KernelArgs part = args;
-  part.out = {&copy, 1};
-  copy_contiguous_cuda(part);
-  part.in = {&copied, 1}, part.out = args.out;
-  part.workspace = args.workspace.subspan(static_cast<std::size_t>(padded(type.bytes())));
-  launch_row_sum(part);
+  launch_on_copy(args, copy_contiguous_cuda, launch_row_sum);
 }
 
 void launch_column_sum(const KernelArgs& args) {

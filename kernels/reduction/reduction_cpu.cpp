@@ -217,8 +217,7 @@ Offer offer_side_by_side(const Signature& s, const DeviceModel&) {
 }
 Offer offer_row_sum_of_copy(const Signature& s, const DeviceModel&) {
   const RowSumWalk walk = walk_of(s.in[0], s.attributes);
-  return host::offer_f32(s, "row_sum_of_copy",
-                         round_up(s.in[0].bytes(), 256) + chunk_sums_bytes(walk));
+  return host::offer_f32(s, "row_sum_of_copy", copy_bytes(s.in[0]) + chunk_sums_bytes(walk));
 }
 RowSums row_sums_of(const KernelArgs& args) {
   return {args.in[0].as<float>(), *static_cast<const RowSumWalk*>(args.bound),
@@ -257,17 +256,8 @@ void launch_side_by_side(const KernelArgs& args) {
                      });
 }
 
-/// The copy comes first in the workspace.
 void launch_row_sum_of_copy(const KernelArgs& args) {
-  const TensorType type(args.in[0].type->dtype, args.in[0].shape());
-  const TensorView copy{args.workspace.data(), &type};
-  const ConstTensorView copied{copy.data, &type};
-  KernelArgs part = args;
-  part.out = {&copy, 1};
-  copy_contiguous_cpu(part);
-  part.in = {&copied, 1}, part.out = args.out;
-  part.workspace = args.workspace.subspan(static_cast<std::size_t>(round_up(type.bytes(), 256)));
-  launch_row_sum(part);
+  launch_on_copy(args, copy_contiguous_cpu, launch_row_sum);
 }
 
 const Kernel kKernels[] = {
