@@ -129,18 +129,11 @@ using host::RowAccess;
 using host::RowBand;
 using host::RowPlan;
 
-/// Rows of the last axis of `shape`, if there are any.
-bool plan_rows(const Shape& shape, RowPlan& plan) {
-  if (shape.rank() == 0 || shape.elements() == 0) return false;
-  plan.rows = shape.elements() / shape[-1];
-  return true;
-}
-
 bool plan_loss(const kernels::Signature& s, RowPlan& plan) {
   plan.in = {RowAccess::rows, RowAccess::rows};
   plan.out = {RowAccess::whole};
   plan.kept_bytes = 4 * s.in[0].shape.elements();
-  return plan_rows(s.in[0].shape, plan);
+  return host::plan_rows_of(s.in[0].shape, plan);
 }
 template <auto losses_form>
 void loss_band(const KernelArgs& args, const RowBand& band) {
@@ -161,7 +154,7 @@ constexpr host::RowKernel kLossByRows{plan_loss, nullptr, loss_band<losses_form>
 bool plan_gradient(const kernels::Signature& s, RowPlan& plan) {
   plan.in = {RowAccess::whole, RowAccess::rows, RowAccess::rows};
   plan.out = {RowAccess::rows};
-  return plan_rows(s.in[1].shape, plan);
+  return host::plan_rows_of(s.in[1].shape, plan);
 }
 template <auto gradient_form, int factor>
 void gradient_band(const KernelArgs& args, const RowBand& band) {

@@ -48,16 +48,21 @@ struct RowKernel {
   void (*finish)(const kernels::KernelArgs&, std::byte* kept);
 };
 
+/// Rows of the last axis of `shape`; false where there are none.
+inline bool plan_rows_of(const Shape& shape, RowPlan& plan) {
+  if (shape.rank() == 0 || shape.elements() == 0) return false;
+  plan.rows = shape.elements() / shape[-1];
+  return true;
+}
+
 /// The plan where a row of the result needs the same row of every operand, all of one shape.
 inline bool plan_elementwise(const kernels::Signature& signature, RowPlan& plan) {
   const Shape& shape = signature.out[0].shape;
-  if (shape.rank() == 0 || shape.elements() == 0) return false;
   for (const kernels::TensorType& type : signature.in)
     if (type.shape != shape) return false;
-  plan.rows = shape.elements() / shape[-1];
   plan.in.assign(signature.in.size(), RowAccess::rows);
   plan.out = {RowAccess::rows};
-  return true;
+  return plan_rows_of(shape, plan);
 }
 
 /// band() of a kernel whose launch on a band's operands is all there is to do.

@@ -221,8 +221,6 @@ void launch_pointwise(const KernelArgs& args) {
 /// Operands are as large as the result, or the same for all its rows.
 bool plan_by_rows(const Signature& s, host::RowPlan& plan) {
   const Shape& shape = s.out[0].shape;
-  if (shape.rank() == 0 || shape.elements() == 0) return false;
-  plan.rows = shape.elements() / shape[-1];
   plan.out = {host::RowAccess::rows};
   for (const TensorType& type : s.in) {
     const bool same_for_all = !type.present() || type.shape.rank() == 0 ||
@@ -230,7 +228,7 @@ bool plan_by_rows(const Signature& s, host::RowPlan& plan) {
     if (!same_for_all && type.shape != shape) return false;
     plan.in.push_back(same_for_all ? host::RowAccess::whole : host::RowAccess::rows);
   }
-  return true;
+  return host::plan_rows_of(shape, plan);
 }
 template <int function>
 constexpr host::RowKernel kByRows{
