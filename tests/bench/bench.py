@@ -15,6 +15,7 @@ PROGRAMS = {'onednn': ('onednn_layers', 'the CPU', 'libdnnl'),
 PEERS = ('torch', 'torch.compile', *PROGRAMS)
 RANDOM = {'dropout'}      # other random numbers: only the means are the same
 RANDOM_TOLERANCE = 0.01
+CACHED_SAMPLE_SCALE = 0.1  # an op in the caches takes some microseconds
 # Where inputs and initial values are handed over: in memory, if the system has such a folder.
 FOLDER = '/dev/shm' if pathlib.Path('/dev/shm').is_dir() else None
 
@@ -138,27 +139,49 @@ class Bench:
                 failures[peer] = str(failure)
         return servers
 
-    def _ceiling(self, by, amount):
-        """A server whose steps are the floor of a case: it takes turns with ours, since the machine
+    def _ceiling(self, by, work):
+        """A server whose steps are a floor of a case: it takes turns with ours, since the machine
         is not as quick at all times."""
-        if 'ceiling' not in self.lasting:
-            self.lasting['ceiling'] = self._start('ceiling', [])
-        return self.lasting['ceiling'].load('ceiling', words_of(
-            {'by': by, 'amount': f'{amount:.0f}', 'threads': self.options.threads}))
+        key = f'ceiling by {by}'
+        if key not in self.lasting:
+            self.lasting[key] = self._start('ceiling', [])
+        words = {'by': by, 'flops': f'{work.flops:.0f}', 'read': f'{work.read:.0f}',
+                 'written': f'{work.written:.0f}', 'threads': self.options.threads}
+        server = self.lasting[key].load('ceiling', words_of(words))
+        if by == 'bytes':
+            ceilings.check_touched(work, server.ready['check'])
+        return server
+
+    def _cached(self, case):
+        """A server of the same op on so few rows that they stay in the caches of one thread, if it
+        can be made so small: what of an op's time is its arithmetic."""
+        if case.kind != 'op' or self.options.device != 'cpu':
+            return []
+        if 'cached' not in self.lasting:
+            self.lasting['cached'] = self._start('ours', [], 'op')
+        words = {**case.words, 'device': 'cpu:1', 'threads': 1, 'cached': 1}
+        server = self.lasting['cached'].load('op', words_of(words))
+        server.sample_scale = CACHED_SAMPLE_SCALE
+        return [server] if server.ready.get('fraction', 1.0) > 0 else []
 
     def _run_steps(self, case, data):
         failures = {}
         ours = self._load('ours', case, data)
         servers = self._peers(case, ours, data, failures)
         on_gpu = self.options.device.startswith('cuda')
-        by, amount = self.measured.floor(*case.work(ours.ready))
-        ceiling = [self._ceiling(by, amount)] if amount and not on_gpu else []
-        everyone = [ours, *ceiling, *servers.values()]
+        work = case.work(ours.ready)
+        floors = self.measured.floors(work)
+        ceiling = {by: self._ceiling(by, work) for by in floors} if not on_gpu else {}
+        cached = self._cached(case)
+        everyone = [ours, *ceiling.values(), *cached, *servers.values()]
         interleave(everyone, self.repeats, self.sample_seconds, case.seconds)
         result = self._result(case, ours, {p: s.samples for p, s in servers.items()})
-        if amount:
-            ceilings.add_floor(result, by, ceiling[0].samples if ceiling
-                               else [self.measured.seconds(by, amount)])
+        if floors:
+            ceilings.add_floor(result, {by: ceiling[by].samples if ceiling else [seconds]
+                                        for by, seconds in floors.items()})
+        for server in cached:
+            parts = server.ready.get('fraction', 1.0) * self.options.threads
+            result['cached_seconds'] = statistics.median(server.samples) / parts
         result['peak_bytes'] = ours.ask('memory')
         if on_gpu:
             result['peak_bytes'] = ours.ready['arena_bytes'] + ours.ready['state_bytes']
@@ -189,10 +212,11 @@ class Bench:
         return self._result(case, ours, samples)
 
     def _result(self, case, ours, peers):
-        flops, moved = case.work(ours.ready)
+        work = case.work(ours.ready)
         result = {'case': case.name, 'group': case.group,
                   'seconds': statistics.median(ours.samples), 'spread': spread(ours.samples),
-                  'samples': ours.samples, 'flops': flops, 'bytes': moved,
+                  'samples': ours.samples, 'flops': work.flops, 'bytes': work.bytes,
+                  'read_bytes': work.read, 'write_bytes': work.written,
                   'plan': {key: value for key, value in ours.ready.items() if key != 'check'},
                   'limits': {key: getattr(case, key) for key in
                              ('least_share', 'most_memory', 'most_seconds') if getattr(case, key)},

@@ -1,12 +1,24 @@
 # The cases of tests/bench/run: the words that both sides understand, the least work that a step can
 # be, and what fornax is held to.
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 ELEMENT_BYTES = 4
 TORCH, COMPILE, ONEDNN, CUBLASLT, CUDNN = 'torch', 'torch.compile', 'onednn', 'cublaslt', 'cudnn'
 MOST_MEMORY = 0.6         # of PyTorch's peak, for a training step
 LEAST_COPY_SHARE = 0.85   # of the floor by bytes, for ops that move bytes
 MOST_START_SECONDS = 0.1  # from the start of the process to the numbers of its first step
+
+
+class Work(NamedTuple):
+    """FLOPs, and bytes read and written, that no implementation of a step can do without."""
+    flops: float = 0.0
+    read: float = 0.0
+    written: float = 0.0
+
+    @property
+    def bytes(self):
+        return self.read + self.written
 
 
 @dataclass
@@ -29,16 +41,17 @@ class Case:
         return 'network' if self.kind == 'start' else self.kind
 
     def work(self, plan):
-        """(FLOPs, bytes) that no implementation of one step can do without."""
+        """The least Work of one step; none of a case that has no floor."""
         if self.group == 'growth':
-            return 0.0, 0.0
+            return Work()
         if self.kind == 'network':
             return network_work(self.words)
         if self.kind == 'layer':
             return layer_work(self.words)
         if self.kind == 'op':
-            return plan['flops'], float(plan['moved_bytes'])  # the sum of its ops' own costs
-        return 0.0, 0.0
+            # The sum of its ops' own costs.
+            return Work(plan['flops'], float(plan['read_bytes']), float(plan['write_bytes']))
+        return Work()
 
 
 def network_work(words):
@@ -51,16 +64,20 @@ def network_work(words):
     flops = 6.0 * batch * sum(weights) - 2.0 * batch * weights[0]
     parameters = sum(weights) + sum(widths[1:])
     moments = 2 if words.get('optimizer', 'adamw') == 'adamw' else 0
-    elements = 2 * parameters * (1 + moments) + batch * widths[0] + 2 * batch * sum(widths[1:-1])
-    return flops, float(ELEMENT_BYTES * elements)
+    both = parameters * (1 + moments) + batch * sum(widths[1:-1])
+    return Work(flops, float(ELEMENT_BYTES * (both + batch * widths[0])),
+                float(ELEMENT_BYTES * both))
 
 
 def layer_work(words):
-    """One product; its operands and its result once, and of dgrad the saved value."""
+    """One product; its operands are read and its result is written, and dgrad reads the saved
+    value too."""
     rows, inputs, outputs = (int(words[key]) for key in ('rows', 'inputs', 'outputs'))
-    saved = rows * inputs if words['part'] == 'dgrad' else 0
-    elements = rows * inputs + outputs * inputs + rows * outputs + saved
-    return 2.0 * rows * inputs * outputs, float(ELEMENT_BYTES * elements)
+    x, w, y = rows * inputs, outputs * inputs, rows * outputs
+    read, written = {'forward': (x + w, y), 'dgrad': (y + w + x, x),
+                     'wgrad': (y + x, w)}[words['part']]
+    return Work(2.0 * rows * inputs * outputs, float(ELEMENT_BYTES * read),
+                float(ELEMENT_BYTES * written))
 
 
 def network(widths, batch, **words):

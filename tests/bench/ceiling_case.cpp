@@ -3,6 +3,7 @@
 
 #include "tests/bench/ceilings.h"
 #include "tests/bench/step_cases.h"
+#include "tests/bench/traffic.h"
 
 namespace fornax::bench {
 
@@ -10,12 +11,17 @@ Case load_ceiling(const Settings& settings) {
   const std::string by = settings.text("by", "");
   const int threads = static_cast<int>(settings.integer("threads", 1));
   Case loaded;
-  if (by == "fma")
-    loaded.step = fma_work(threads, settings.number("amount", 0));
-  else if (by == "bytes")
-    loaded.step = traffic_work(threads, static_cast<std::int64_t>(settings.number("amount", 0)));
-  else
+  if (by == "fma") {
+    loaded.step = fma_work(threads, settings.number("flops", 0));
+  } else if (by == "bytes") {
+    const Traffic asked{settings.integer("read", 0), settings.integer("written", 0)};
+    const TrafficWork work = traffic_work(threads, asked, settings.integer("left_out", 0));
+    loaded.step = work.step;
+    loaded.check = {{static_cast<double>(work.touched.read)},
+                    {static_cast<double>(work.touched.written)}};
+  } else {
     throw std::runtime_error("by=" + by + ": fma or bytes");
+  }
   return loaded;
 }
 

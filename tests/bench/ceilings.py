@@ -4,14 +4,17 @@ import math
 import statistics
 import subprocess
 
-from servers import environment
+from servers import Failure, environment
 
 SIZES = [1 << 20, 256 << 20]
+WORD_BYTES = 4
+NEAR = 0.5
 
 
 class Ceilings:
     """`values`: isa; fma_gflops by number of threads, or of the "device"; traffic_gbytes by bytes
-    read plus written; of a GPU also bf16_gemm_gflops."""
+    read plus written, as many of each; of a CPU also read_gbytes and write_gbytes of reading and
+    writing alone; of a GPU also bf16_gemm_gflops."""
 
     def __init__(self, folder, device, threads):
         on_gpu = device.startswith('cuda')
@@ -25,21 +28,42 @@ class Ceilings:
     def fma_gflops(self):
         return self.values['fma_gflops'][self._key]
 
-    def seconds(self, by, amount):
-        """Of that many FLOPs, or of bytes at the rate of the nearest size."""
+    def _rate(self, kind, size):
+        """At the nearest size that was measured, in bytes a second."""
+        rates = self.values.get(kind, self.values['traffic_gbytes'])
+        nearest = min(rates, key=lambda measured: abs(math.log(int(measured) / max(size, 1))))
+        return 1e9 * rates[nearest]
+
+    def seconds(self, by, work):
+        """Of its FLOPs, or of its bytes: what is both read and written, and the rest alone."""
         if by == 'fma':
-            return 1e-9 * amount / self.fma_gflops()
-        rates = self.values['traffic_gbytes']
-        nearest = min(rates, key=lambda size: abs(math.log(int(size) / max(amount, 1))))
-        return 1e-9 * amount / rates[nearest]
+            return 1e-9 * work.flops / self.fma_gflops()
+        rest = 'read_gbytes' if work.read > work.written else 'write_gbytes'
+        both = 2 * min(work.read, work.written)
+        return (both / self._rate('traffic_gbytes', work.bytes)
+                + (work.bytes - both) / self._rate(rest, work.bytes))
 
-    def floor(self, flops, moved):
-        """(what bounds such work, how much of it there is)."""
-        return max(('fma', flops), ('bytes', moved), key=lambda work: self.seconds(*work))
+    def floors(self, work):
+        """{what may bound such work, fma or bytes: its seconds}; the longest, and what is near it:
+        rates are the best of a quiet moment, so that a measured floor may be the longer one."""
+        floors = {by: self.seconds(by, work) for by in ('fma', 'bytes')}
+        longest = max(floors.values())
+        return {by: seconds for by, seconds in floors.items() if seconds > NEAR * longest}
 
 
-def add_floor(result, by, samples):
-    """`samples`: what the least work of the case takes, in seconds."""
+def check_touched(work, touched):
+    """A floor by bytes reads and writes what it says, in whole words; numbers come as 9 digits."""
+    asked = (work.read, work.written)
+    for (seen,), amount in zip(touched, asked):
+        if not math.isclose(seen, amount, rel_tol=1e-8, abs_tol=WORD_BYTES - 1):
+            raise Failure(f'the floor reads and writes {touched} bytes; asked for {asked}')
+
+
+def add_floor(result, floors):
+    """`floors`: what may bound the case -> samples of what its least work takes, in seconds. The
+    best samples, which other work disturbs least, say what does."""
+    by = max(floors, key=lambda some: min(floors[some]))
+    samples = floors[by]
     result['floor_by'], result['floor_seconds'] = by, statistics.median(samples)
     result['floor_share'] = result['floor_seconds'] / result['seconds']
     result['best_share'] = min(samples) / min(result['samples'])

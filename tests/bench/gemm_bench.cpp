@@ -16,6 +16,7 @@
 #include "kernels/host/parallel.h"
 #include "tests/bench/arena_memory.h"
 #include "tests/bench/ceilings.h"
+#include "tests/bench/traffic.h"
 
 #ifdef FORNAX_HAVE_DNNL
 #include <dnnl.h>
@@ -150,8 +151,8 @@ int main(int count, char** argument) {
 #endif
   const double ceiling = fornax::bench::fma_gflops(threads, 20);
   constexpr std::int64_t traffic = 128 << 20;
-  const double copy = 1e-9 * traffic /
-                      fornax::bench::best_seconds(7, fornax::bench::traffic_work(threads, traffic));
+  const auto copies = fornax::bench::traffic_work(threads, {traffic / 2, traffic / 2});
+  const double copy = 1e-9 * traffic / fornax::bench::best_seconds(7, copies.step);
   std::printf("isa %s, threads %d: ceiling %.1f GFLOP/s, copy %.1f GB/s\n", name(active_isa()),
               threads, ceiling, copy);
   std::printf(

@@ -47,16 +47,27 @@ def fma_rates(ceilings):
     return ', '.join(rates)
 
 
+# What of the memory is measured, and how it is said.
+MEMORY_RATES = (('traffic_gbytes', 'memory'), ('read_gbytes', 'read alone'),
+                ('write_gbytes', 'written alone'))
+
+
+def memory_rates(ceilings):
+    """The rates of memory as text, each from that of the most to that of the fewest bytes."""
+    said = []
+    for key, name in MEMORY_RATES:
+        rates = ceilings.get(key, {}).values()
+        if rates:
+            said.append(f'{name} {min(rates):.1f} to {max(rates):.1f} GB/s')
+    return said
+
+
 def heading(report, versions):
     ceilings = report['ceilings']
-    fma = fma_rates(ceilings)
-    copies = ceilings['traffic_gbytes'].values()
     lines = [f'{report["date"]}, commit {report["commit"]}, {report["compiler"]}',
              f'{report["cpu"]}, {report["threads"]} threads, isa {ceilings["isa"]}, '
              f'load {report["load_before"][0]:.2f}',
-             f'ceilings: fma {fma}']
-    if copies:
-        lines[-1] += f', memory {min(copies):.1f} to {max(copies):.1f} GB/s'
+             ', '.join([f'ceilings: fma {fma_rates(ceilings)}', *memory_rates(ceilings)])]
     lines += [f'peer {peer} {version}' for peer, version in versions.items()]
     return '\n'.join(lines)
 
@@ -85,6 +96,14 @@ def meets(its):
     return min(its['ratio'], its['best_ratio']) >= its['target']
 
 
+def arithmetic_says(result):
+    """Where an op misses its floor by bytes because its arithmetic takes as long, as text."""
+    cached = result.get('cached_seconds', 0.0)
+    if cached <= result['limits']['least_share'] * result['floor_seconds']:
+        return ''
+    return f' (its arithmetic alone takes {100 * cached / result["seconds"]:.0f} % of its time)'
+
+
 def targets(result):
     """(what is held to a target, as text; whether it is met) of a case."""
     for peer, its in result['peers'].items():
@@ -95,8 +114,10 @@ def targets(result):
     if share and result.get('floor_seconds') and (
             result['floor_by'] == 'bytes' or result['group'] != 'ops'):
         best = result.get('best_share', result['floor_seconds'] / min(result['samples']))
+        met = result['floor_share'] >= share
+        why = '' if met or result['floor_by'] != 'bytes' else arithmetic_says(result)
         yield (f'{100 * result["floor_share"]:.0f} % of the floor by {result["floor_by"]} (best '
-               f'{100 * best:.0f} %), target {100 * share:.0f} %', result['floor_share'] >= share)
+               f'{100 * best:.0f} %), target {100 * share:.0f} %{why}', met)
     torch = result['peers'].get('torch', {})
     if limits.get('most_memory') and torch.get('peak_bytes', 0) > 0 and 'peak_bytes' in result:
         ratio = result['peak_bytes'] / torch['peak_bytes']
@@ -115,7 +136,8 @@ def verdicts(results):
 
 
 def table_heading():
-    return (f'{"case":<46} {"ours":>12} {"spread":>7} {"floor":>12} {"% floor":>8} {"MiB":>8} | '
+    return (f'{"case":<46} {"ours":>12} {"spread":>7} {"floor":>12} {"% floor":>8} '
+            f'{"in cache":>12} {"MiB":>8} | '
             f'{"peer":<14} {"its time":>12} {"spread":>7} {"ratio":>7} {"best":>7} {"MiB":>8}')
 
 
@@ -124,6 +146,8 @@ def table_rows(result):
     start = (f'{result["case"]:<46} {duration(result["seconds"]):>12} '
              f'{100 * result["spread"]:>5.1f} % {duration(floor) if floor else "-":>12} ')
     start += f'{100 * result["floor_share"]:>6.1f} %' if floor else f'{"-":>8}'
+    cached = result.get('cached_seconds')
+    start += f' {duration(cached) if cached else "-":>12}'
     start += f' {mebibytes(result["peak_bytes"]) if "peak_bytes" in result else "-":>8} | '
     blank = ' ' * (len(start) - 2) + '| '
     rows = []

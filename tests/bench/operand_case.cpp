@@ -15,7 +15,6 @@ namespace fornax::bench {
 
 namespace {
 
-constexpr std::int64_t kSmallBytes = 65536;  // results that a step may as well return whole
 constexpr std::int64_t kDigestElements = 64;
 
 double element(const Tensor& tensor, std::int64_t i) {
@@ -43,14 +42,13 @@ std::vector<double> digest(const Tensor& tensor) {
 
 namespace {
 
-bool small(Value value) {
-  return value.shape().rank() == 0 ||
-         value.shape().elements() * size_bytes(value.dtype()) <= kSmallBytes;
+bool small(Value value, std::int64_t bytes) {
+  return value.shape().rank() == 0 || value.shape().elements() * size_bytes(value.dtype()) <= bytes;
 }
 
 /// The first elements of a result, few enough that handing them over is no work.
-Value beginning(Value value) {
-  for (int axis = 0; axis < value.shape().rank() && !small(value); ++axis)
+Value beginning(Value value, std::int64_t bytes) {
+  for (int axis = 0; axis < value.shape().rank() && !small(value, bytes); ++axis)
     value = slice(value, axis, 0, 1);
   return value;
 }
@@ -83,7 +81,8 @@ Case load_operand_case(OperandCase c, const Settings& settings) {
   Case loaded;
   write_data(settings, c.operands);
   CompileOptions options;
-  for (const Value& result : c.results) options.outputs.push_back(beginning(result));
+  for (const Value& result : c.results)
+    options.outputs.push_back(beginning(result, c.returned_bytes));
   const auto wanted = check(c, options.outputs, filled_state(c, settings), loaded.check);
   const State state = filled_state(c, settings);
   c.operands.clear();

@@ -99,9 +99,12 @@ void print_ready(const Case& loaded) {
       {"arena_bytes", plan.arena_bytes},
       {"lower_bound_bytes", plan.lower_bound_bytes},
       {"state_bytes", plan.state_bytes},
-      {"moved_bytes", plan.read_bytes + plan.write_bytes}};
+      {"moved_bytes", plan.read_bytes + plan.write_bytes},
+      {"read_bytes", plan.read_bytes},
+      {"write_bytes", plan.write_bytes}};
   for (const auto& [name, value] : counts)
     std::printf(", \"%s\": %lld", name, static_cast<long long>(value));
+  if (loaded.fraction != 1) std::printf(", \"fraction\": %.17g", loaded.fraction);
   if (!loaded.version.empty()) std::printf(", \"version\": \"%s\"", loaded.version.c_str());
   std::printf(", \"flops\": %.9g}\n", plan.flops);
 }

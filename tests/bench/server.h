@@ -32,6 +32,8 @@ struct Case {
   std::vector<std::vector<double>> check;
   PlanSummary plan;
   std::vector<int> wanted = {};  ///< inputs that the peer must differentiate by, too
+  /// Of the case that was asked for, what part a step does; 0: it cannot be made so small.
+  double fraction = 1;
   std::function<void()> finish = [] {};
   std::int64_t device_bytes = 0;  ///< that it holds in a GPU's memory; answers "memory" if not 0
   std::string version = {};       ///< of a peer's library

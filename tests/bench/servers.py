@@ -37,6 +37,7 @@ class Server:
                                         env={**environment(threads), **(more_environment or {})})
         self.ready, self.ready_seconds = {}, 0.0
         self.steps, self.samples = 1, []
+        self.sample_scale = 1.0  # of the time that one sample of the others takes
 
     def _line(self):
         line = self.process.stdout.readline()
@@ -89,7 +90,7 @@ class Server:
 def interleave(servers, repeats, sample_seconds, seconds):
     """Takes turns until about `seconds` have passed, `repeats` times at most and five at least."""
     for server in servers:
-        server.calibrate(sample_seconds)
+        server.calibrate(server.sample_scale * sample_seconds)
         server.sample()
     turn = sum(server.samples[0] * server.steps + SETTLE_SECONDS for server in servers)
     for _ in range(max(5, min(repeats, int(seconds / turn))) - 1):

@@ -68,14 +68,60 @@ class Suite(unittest.TestCase):
         measured._key = '2'
         measured.values = {'fma_gflops': {'1': 50, '2': 100},
                            'traffic_gbytes': {str(1 << 20): 100, str(1 << 28): 20}}
-        self.assertEqual(measured.floor(1e9, 1e9), ('bytes', 1e9))
-        self.assertEqual(measured.floor(1e9, 1e6), ('fma', 1e9))
-        self.assertEqual(measured.floor(0.0, 0.0)[1], 0.0)
-        self.assertAlmostEqual(measured.seconds('bytes', 1e6), 1e-5)
+        self.assertEqual(list(measured.floors(cases.Work(1e9, 5e8, 5e8))), ['bytes'])
+        self.assertEqual(list(measured.floors(cases.Work(1e9, 5e5, 5e5))), ['fma'])
+        self.assertEqual(measured.floors(cases.Work(1e9, 1e8, 1e8)), {'fma': 0.01, 'bytes': 0.01})
+        self.assertEqual(measured.floors(cases.Work()), {})
+        self.assertAlmostEqual(measured.seconds('bytes', cases.Work(0.0, 9e5, 1e5)), 1e-5)
         found = result(2.0, 1.0)
-        ceilings.add_floor(found, 'fma', [1.0, 1.6, 1.5])
-        self.assertEqual([found['floor_seconds'], found['floor_share'], found['best_share']],
-                         [1.5, 0.75, 0.5])
+        ceilings.add_floor(found, {'bytes': [0.9, 1.7, 1.9], 'fma': [1.0, 1.6, 1.5]})
+        self.assertEqual([found[key] for key in ('floor_by', 'floor_seconds', 'floor_share',
+                                               'best_share')],
+                         ['fma', 1.5, 0.75, 0.5])
+
+    def test_what_is_only_read_or_written_is_bound_by_its_own_rate(self):
+        measured = ceilings.Ceilings.__new__(ceilings.Ceilings)
+        measured.values = {kind: {str(1 << 20): 100, str(1 << 28): rate} for kind, rate in
+                           (('traffic_gbytes', 30), ('read_gbytes', 20), ('write_gbytes', 10))}
+        for read, written, seconds in ((3e8, 3e8, 0.02), (3e8, 0.0, 0.015), (0.0, 3e8, 0.03),
+                                       (5e8, 3e8, 0.03), (3e8, 5e8, 0.04)):
+            work = cases.Work(0.0, read, written)
+            self.assertAlmostEqual(measured.seconds('bytes', work), seconds)
+
+    def test_bytes_of_steps_and_layers_are_read_or_written(self):
+        step = cases.network_work(cases.network([2, 3, 5], 7, optimizer='adamw'))
+        parameters = 2 * 3 + 3 * 5 + 3 + 5
+        self.assertEqual(step.written, 4 * (3 * parameters + 7 * 3))
+        self.assertEqual(step.read, step.written + 4 * 7 * 2)
+        x, w, y = 2 * 3, 5 * 3, 2 * 5
+        for part, read, written in (('forward', x + w, y), ('dgrad', y + w + x, x),
+                                    ('wgrad', y + x, w)):
+            layer = cases.layer_work({'rows': 2, 'inputs': 3, 'outputs': 5, 'part': part})
+            self.assertEqual(layer, (60.0, 4.0 * read, 4.0 * written))
+            self.assertEqual(layer.bytes, 4.0 * (read + written))
+
+    def test_a_miss_by_bytes_says_when_arithmetic_takes_as_long(self):
+        floor = {'floor_seconds': 0.5, 'floor_share': 0.5, 'best_share': 0.5,
+                 'limits': {'least_share': 0.8}}
+        why = 'arithmetic alone takes 90 % of its time'
+        for by, cached, said in (('bytes', 0.9, True), ('bytes', 0.4, False), ('fma', 0.9, False)):
+            group = 'ops' if by == 'bytes' else 'layers'
+            missed = machine.verdicts([result(1.0, 2.0, group, floor_by=by, cached_seconds=cached,
+                                              **floor)])
+            self.assertIn(f'50 % of the floor by {by} (best 50 %), target 80 %', missed)
+            self.assertEqual(why in missed, said)
+        met = {**floor, 'floor_share': 0.9}
+        self.assertNotIn(why, machine.verdicts([result(1.0, 2.0, 'ops', floor_by='bytes',
+                                                       cached_seconds=0.9, **met)]))
+
+    def test_the_report_reads_files_with_and_without_times_in_caches(self):
+        table = program('report').table
+        new, old = table([result(1.0, 2.0, cached_seconds=0.5)]), table([result(1.0, 2.0)])
+        self.assertIn('| of floor | in cache | memory |', new[0])
+        self.assertIn('|  | 500.000 ms | 0.0 MiB |', new[2])
+        self.assertNotIn('in cache', old[0])
+        for lines in (new, old):
+            self.assertEqual(len({line.count('|') for line in lines if line}), 1)
 
     def test_names_are_unique(self):
         names = [case.name for case in cases.all_cases([('add', True), ('sgd', False)], 6)]

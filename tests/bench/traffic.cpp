@@ -1,0 +1,250 @@
+// Copies, updates, sums and fills of memory, and the count of what they touch.
+#include "tests/bench/traffic.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+// clang-format off
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "tests/bench/traffic.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/host/dispatch.h"
+// clang-format on
+#include "hwy/cache_control.h"
+#include "kernels/host/parallel.h"
+#include "tests/bench/arena_memory.h"
+#include "tests/bench/ceilings.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace fornax::bench::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+void invert(std::uint32_t* words, std::int64_t count) {
+  const hn::ScalableTag<std::uint32_t> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v)
+      hn::StoreU(hn::Not(hn::LoadU(d, words + i + v * lanes)), d, words + i + v * lanes);
+  }
+  for (; i < count; ++i) words[i] = ~words[i];
+}
+
+/// `to` is aligned to a vector.
+void copy_streamed(const std::uint32_t* from, std::uint32_t* to, std::int64_t count) {
+  const hn::ScalableTag<std::uint32_t> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + 4 * lanes <= count; i += 4 * lanes) {
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; ++v)
+      hn::Stream(hn::LoadU(d, from + i + v * lanes), d, to + i + v * lanes);
+  }
+  for (; i < count; ++i) to[i] = from[i];
+  hwy::FlushStream();
+}
+
+/// `to` is aligned to a vector.
+void fill_streamed(std::uint32_t* to, std::int64_t count, std::uint32_t word) {
+  const hn::ScalableTag<std::uint32_t> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= count; i += lanes) hn::Stream(hn::Set(d, word), d, to + i);
+  for (; i < count; ++i) to[i] = word;
+  hwy::FlushStream();
+}
+
+/// The sum modulo 2^32, of `streams` parts read side by side.
+template <int streams>
+HWY_ATTR std::uint32_t sum_side_by_side(const std::uint32_t* from, std::int64_t count) {
+  constexpr int chains = 8, vectors = chains / streams;
+  const hn::ScalableTag<std::uint32_t> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  const std::int64_t block = vectors * lanes, part = count / streams / block * block;
+  hn::Vec<decltype(d)> sums[chains];
+#pragma GCC unroll 8
+  for (int c = 0; c < chains; ++c) sums[c] = hn::Zero(d);
+  for (std::int64_t i = 0; i < part; i += block) {
+#pragma GCC unroll 8
+    for (int c = 0; c < chains; ++c) {
+      const std::int64_t at = c / vectors * part + i + c % vectors * lanes;
+      sums[c] = hn::Add(sums[c], hn::LoadU(d, from + at));
+    }
+  }
+#pragma GCC unroll 8
+  for (int c = 1; c < chains; ++c) sums[0] = hn::Add(sums[0], sums[c]);
+  std::uint32_t sum = hn::GetLane(hn::SumOfLanes(d, sums[0]));
+  for (std::int64_t i = streams * part; i < count; ++i) sum += from[i];
+  return sum;
+}
+
+std::uint32_t sum_of_1(const std::uint32_t* from, std::int64_t count) {
+  return sum_side_by_side<1>(from, count);
+}
+std::uint32_t sum_of_4(const std::uint32_t* from, std::int64_t count) {
+  return sum_side_by_side<4>(from, count);
+}
+std::uint32_t sum_of_8(const std::uint32_t* from, std::int64_t count) {
+  return sum_side_by_side<8>(from, count);
+}
+
+}  // namespace fornax::bench::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fornax::bench {
+
+namespace {
+
+using Words = std::vector<std::uint32_t, InArena<std::uint32_t>>;
+constexpr std::int64_t kWordBytes = 4, kLineWords = 16;
+constexpr std::int64_t kCachedWords = 4 << 20;  // fewer take so short that more repeats are needed
+constexpr int kFilledByte = 0x80;
+
+std::size_t bytes_of(std::int64_t words) { return static_cast<std::size_t>(kWordBytes * words); }
+
+struct Memory {
+  Words from, to;
+  std::atomic<std::uint32_t> sum{0};
+};
+
+/// How words [begin, end) are copied, updated, read or written.
+struct Way {
+  const char* name;
+  void (*run)(Memory& memory, std::int64_t begin, std::int64_t end);
+};
+
+constexpr Way kBoth[] = {
+    {"copy",
+     [](Memory& m, std::int64_t begin, std::int64_t end) {
+       std::memcpy(m.to.data() + begin, m.from.data() + begin, bytes_of(end - begin));
+     }},
+    {"copy past the caches",
+     [](Memory& m, std::int64_t begin, std::int64_t end) {
+       FORNAX_DISPATCH(copy_streamed)(m.from.data() + begin, m.to.data() + begin, end - begin);
+     }},
+    {"update", [](Memory& m, std::int64_t begin, std::int64_t end) {
+       FORNAX_DISPATCH(invert)(m.from.data() + begin, end - begin);
+     }}};
+
+constexpr Way kReads[] = {{"sum of one stream",
+                           [](Memory& m, std::int64_t begin, std::int64_t end) {
+                             m.sum += FORNAX_DISPATCH(sum_of_1)(m.from.data() + begin, end - begin);
+                           }},
+                          {"sum of 4 streams",
+                           [](Memory& m, std::int64_t begin, std::int64_t end) {
+                             m.sum += FORNAX_DISPATCH(sum_of_4)(m.from.data() + begin, end - begin);
+                           }},
+                          {"sum of 8 streams", [](Memory& m, std::int64_t begin, std::int64_t end) {
+                             m.sum += FORNAX_DISPATCH(sum_of_8)(m.from.data() + begin, end - begin);
+                           }}};
+
+constexpr Way kWrites[] = {
+    {"fill",
+     [](Memory& m, std::int64_t begin, std::int64_t end) {
+       std::memset(m.to.data() + begin, kFilledByte, bytes_of(end - begin));
+     }},
+    {"fill past the caches", [](Memory& m, std::int64_t begin, std::int64_t end) {
+       FORNAX_DISPATCH(fill_streamed)(m.to.data() + begin, end - begin, 0x01010101u * kFilledByte);
+     }}};
+
+/// One of the parts that a step's traffic is made of.
+struct Part {
+  std::int64_t words;
+  bool read, written;
+  std::span<const Way> ways;
+};
+
+std::function<void()> on_threads(const std::shared_ptr<Memory>& memory, const Way& way,
+                                 std::int64_t words, int threads) {
+  const std::int64_t lines = (words / threads + kLineWords - 1) / kLineWords;
+  const std::int64_t grain = kLineWords * std::max<std::int64_t>(lines, 1);
+  return [=] {
+    host::parallel_for(words, grain, threads,
+                       [&](std::int64_t begin, std::int64_t end) { way.run(*memory, begin, end); });
+  };
+}
+
+std::uint32_t word_of(std::size_t i) { return static_cast<std::uint32_t>(i) + 1; }
+
+/// What one run of `work` reads and writes of `memory`, in words.
+Traffic touched(Memory& memory, const std::function<void()>& work) {
+  for (std::size_t i = 0; i < memory.from.size(); ++i) memory.from[i] = word_of(i);
+  std::fill(memory.to.begin(), memory.to.end(), 0u);
+  memory.sum = 0;
+  work();
+  Traffic words;
+  std::uint32_t sum = 0;
+  for (std::size_t i = 0; i < memory.from.size(); ++i) {
+    const std::uint32_t was = word_of(i), is = memory.from[i];
+    words.read += is == ~was, words.written += is != was, sum += was;
+  }
+  for (std::size_t i = 0; i < memory.to.size(); ++i)
+    words.read += memory.to[i] == word_of(i), words.written += memory.to[i] != 0;
+  if (memory.sum == sum) words.read += static_cast<std::int64_t>(memory.from.size());
+  return words;
+}
+
+void check(const Part& part, const Way& way, Memory& memory, const std::function<void()>& work) {
+  const Traffic words = touched(memory, work);
+  const std::int64_t read = part.read * part.words, written = part.written * part.words;
+  if (words.read == read && words.written == written) return;
+  const auto said = [](std::int64_t some, std::int64_t all) {
+    return std::to_string(some) + " of " + std::to_string(all) + " words";
+  };
+  throw std::runtime_error(std::string(way.name) + ": reads " + said(words.read, read) +
+                           " and writes " + said(words.written, written));
+}
+
+struct Chosen {
+  std::shared_ptr<Memory> memory = std::make_shared<Memory>();
+  std::function<void()> work = [] {};
+};
+
+Chosen fastest(const Part& part, int threads, std::int64_t left_out) {
+  Chosen chosen;
+  if (part.words == 0) return chosen;
+  const auto& memory = chosen.memory;
+  const auto words = static_cast<std::size_t>(part.words);
+  if (part.read) memory->from.resize(words);
+  if (part.written) memory->to.resize(words);
+  double least = 1e30;
+  for (const int some : {1, threads}) {
+    for (const Way& way : part.ways) {
+      const auto work = on_threads(memory, way, part.words - left_out, some);
+      check(part, way, *memory, work);
+      const double seconds = best_seconds(part.words < kCachedWords ? 40 : 8, work);
+      if (seconds < least) least = seconds, chosen.work = work;
+    }
+  }
+  return chosen;
+}
+
+}  // namespace
+
+TrafficWork traffic_work(int threads, Traffic traffic, std::int64_t left_out) {
+  const std::int64_t read = traffic.read / kWordBytes, written = traffic.written / kWordBytes;
+  const std::int64_t both = std::min(read, written);
+  const Chosen first = fastest({both, true, true, kBoth}, threads, left_out);
+  const auto rest = read > written ? Part{read - both, true, false, kReads}
+                                   : Part{written - both, false, true, kWrites};
+  const Chosen second = fastest(rest, threads, left_out);
+  TrafficWork made{[=] { first.work(), second.work(); }, {}};
+  for (const Chosen& part : {first, second}) {
+    const Traffic words = touched(*part.memory, made.step);
+    made.touched.read += kWordBytes * words.read;
+    made.touched.written += kWordBytes * words.written;
+  }
+  return made;
+}
+
+}  // namespace fornax::bench
+#endif

@@ -1,0 +1,29 @@
+// What memory can do at most: work that is nothing but bytes read and bytes written.
+#pragma once
+#include <cstdint>
+#include <functional>
+
+namespace fornax::bench {
+
+/// Bytes that a step reads and writes, in whole words of 4.
+struct Traffic {
+  std::int64_t read = 0, written = 0;
+};
+
+struct TrafficWork {
+  std::function<void()> step;
+  Traffic touched;  ///< what a step was seen to read and to write
+};
+
+/// Reads and writes as many bytes, as STREAM counts them (McCalpin 1995): what is both read and
+/// written by a copy or an update in place, the rest of the reads by a sum in registers of one, 4
+/// or 8 streams a thread, the rest of the writes by a fill, past the caches or not. On one thread
+/// or on `threads`: of each part the way that is the fastest when this is called. A copy through
+/// the caches may move half as much again as it is counted for, since they fetch a line before it
+/// is written.
+/// Every way is run once and the words that it read and wrote are counted: throws
+/// std::runtime_error when they are not those asked for. `left_out` words of each part are not
+/// touched: a planted fault, which must be found.
+TrafficWork traffic_work(int threads, Traffic traffic, std::int64_t left_out = 0);
+
+}  // namespace fornax::bench
