@@ -70,7 +70,10 @@ std::int64_t panel_vectors(const Part& part, std::int64_t columns) {
 void pack_b(const Part& part, const Piece& piece) {
   if (part.blocking.b_in_place) return;
   const TileShape& tile = part.kernels.shape;
-  for (std::int64_t j = 0; j < piece.block.columns; j += tile.columns()) {
+  const GemmOperand b = from(part.gemm.b, piece.block.column, piece.k);
+  const std::int64_t panels = b.row_stride == 1 ? piece.block.columns / tile.columns() : 0;
+  part.kernels.pack_panels({b, piece.depth, panels, part.packed_b});
+  for (std::int64_t j = panels * tile.columns(); j < piece.block.columns; j += tile.columns()) {
     const std::int64_t columns = std::min<std::int64_t>(tile.columns(), piece.block.columns - j);
     part.kernels.pack({from(part.gemm.b, piece.block.column + j, piece.k), piece.depth, columns,
                        panel_vectors(part, columns) * tile.lanes, part.packed_b + j * piece.depth});

@@ -9,6 +9,7 @@ namespace {
 constexpr std::int64_t depth_target = 1024;          // of a chain's piece: c is resumed seldom
 constexpr std::int64_t a_block_floats = 64 * 1024;   // stays in L2 beside a tile's panel of b
 constexpr std::int64_t b_block_floats = 512 * 1024;  // stays in L3
+constexpr std::int64_t panels_at_once = 4;           // of b where all of a is packed
 constexpr std::int64_t narrow_b_floats = 32 * 1024;  // all of b is packed and stays in L1 or L2
 constexpr std::int64_t direct_depth = 256;           // longest rows of a that are read in place
 constexpr std::int64_t narrow_tiles = 8;             // of one block where a is read in place
@@ -72,9 +73,9 @@ GemmBlocking block_gemm(const Gemm& gemm, std::int64_t M, std::int64_t N, const 
   const std::int64_t depth = blocking.depth = block_depth(gemm);
   const std::int64_t most_rows =
       std::max<std::int64_t>(a_block_floats / depth / tile.rows, 1) * tile.rows;
-  if (M <= most_rows) {  // a is packed once, b a tile at a time
+  if (M <= most_rows) {  // a is packed once, b a few panels at a time
     blocking.rows = M;
-    blocking.columns = std::min<std::int64_t>(N, tile.columns());
+    blocking.columns = std::min<std::int64_t>(N, panels_at_once * tile.columns());
     blocking.a_in_place = has_short_rows(gemm.a);
     blocking.b_in_place = has_short_rows(gemm.b) && N % tile.lanes == 0;
     if (blocking.b_in_place) blocking.columns = N;

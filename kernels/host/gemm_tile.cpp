@@ -201,6 +201,25 @@ void pack(const PackArguments& p) {
   pack_elements(p, p.depth / 4 * 4);
 }
 
+/// A row of the panels is one stretch of memory; rows may lie so far apart that hardware follows
+/// none, and each asks for the one that comes kRowsAhead later.
+void pack_panels(const PackPanelsArguments& p) {
+  const D d;
+  constexpr std::int64_t kRowsAhead = 8, width = gemm_tile_vectors * lanes;
+  const std::int64_t step = p.source.column_stride;
+  for (std::int64_t k = 0; k < p.depth; ++k) {
+    const float* from = p.source.data + k * step;
+    float* to = p.out + k * width;
+    for (std::int64_t panel = 0; panel < p.panels; ++panel, from += width, to += p.depth * width) {
+      if (k + kRowsAhead < p.depth)
+        for (std::int64_t i = 0; i < width; i += 16)
+          __builtin_prefetch(from + kRowsAhead * step + i);
+      for (int j = 0; j < gemm_tile_vectors; ++j)
+        hn::StoreU(hn::LoadU(d, from + j * lanes), d, to + j * lanes);
+    }
+  }
+}
+
 void transpose(const TransposeArguments& t) {
   const D d;
   std::int64_t i = 0;
@@ -339,6 +358,7 @@ const GemmKernels& kernels() {
     fill<1, true>(k.rows_apart, Rows{});
     fill<2, true>(k.rows_apart, Rows{});
     k.pack = pack;
+    k.pack_panels = pack_panels;
     k.transpose = transpose;
     k.few_rows = few_rows_of;
     return k;

@@ -48,6 +48,14 @@ struct PackArguments {
   float* out;  // out[k * width + i]; what stands at valid <= i < width is finite if the source is
 };
 
+/// Panels of a tile's columns side by side, packed row after row of memory.
+struct PackPanelsArguments {
+  GemmOperand source;  // element (i, k) for k < depth; row_stride 1
+  std::int64_t depth;
+  std::int64_t panels;
+  float* out;  // panel p begins at out[p * depth * TileShape::columns()]
+};
+
 /// to[j * to_stride + i] = from[i * from_stride + j] for i < rows, j < columns.
 struct TransposeArguments {
   const float* from;
@@ -83,6 +91,7 @@ struct GemmKernels {
   Table rows_together;  ///< the rows of a tile stand side by side: packed, or a^T in place
   Table rows_apart;
   void (*pack)(const PackArguments&);
+  void (*pack_panels)(const PackPanelsArguments&);
   void (*transpose)(const TransposeArguments&);
   void (*few_rows)(const FewRowsArguments&);
 };
