@@ -52,9 +52,12 @@ FORNAX_NUMERIC_FN void activation_gradient_array(kernels::Activation kind, const
                                                  bool streamed) {
   with_activation(kind, [&](auto constant) FORNAX_LAMBDA {
     constexpr kernels::Activation k = decltype(constant)::value;
-    fill_array(dx, count, streamed, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
-      return activation_gradient(k, load(dy + i, zero), load(saved + i, zero));
-    });
+    fill_array(
+        dx, count, streamed,
+        [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
+          return activation_gradient(k, load(dy + i, zero), load(saved + i, zero));
+        },
+        dy + kFetchedAhead, saved + kFetchedAhead);
   });
 }
 

@@ -135,6 +135,20 @@ void gradient_rows(const kernels::LabelledRows& rows, const float* log_sum_exp,
                    std::min<std::int64_t>(num::kLanes, end - first));
 }
 
+/// Whether none of x[0 .. count) is `value`, NaN being NaN.
+bool has_none(const float* x, std::int64_t count, float value) {
+  const auto is_value = [=](auto at) FORNAX_LAMBDA {
+    using T = decltype(at);
+    return value != value ? num::is_nan(at) : at == T(value);
+  };
+  std::int64_t i = 0;
+  for (; i + num::kLanes <= count; i += num::kLanes)
+    if (num::any(is_value(num::load(x + i)))) return false;
+  for (; i < count; ++i)
+    if (is_value(x[i])) return false;
+  return true;
+}
+
 /// hits[row] = 1 when the first of the largest logits is the label's.
 void hit_rows(const kernels::LabelledRows& rows, std::int32_t* hits, std::int64_t begin,
               std::int64_t end) {
@@ -143,9 +157,8 @@ void hit_rows(const kernels::LabelledRows& rows, std::int32_t* hits, std::int64_
     if (!rows.valid(row)) continue;
     const float* x = rows.logits + row * rows.classes;
     const float largest = num::row_maximum(x, rows.classes);
-    std::int64_t best = 0;
-    while (!(x[best] == largest || (largest != largest && x[best] != x[best]))) ++best;
-    hits[row] = best == rows.labels[row];
+    const std::int32_t label = rows.labels[row];
+    hits[row] = !has_none(x + label, 1, largest) && has_none(x, label, largest);
   }
 }
 

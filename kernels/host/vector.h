@@ -83,6 +83,13 @@ struct Vector {
 FORNAX_NUMERIC_FN Vector fma(Vector a, Vector b, Vector c) {
   return Vector(hn::MulAdd(a.raw, b.raw, c.raw));
 }
+// On x86 min and max give their second operand where one is NaN; elsewhere NaN either way.
+FORNAX_NUMERIC_FN Vector at_least(Vector x, float low) {
+  return Vector(hn::Max(hn::Set(FloatTag(), low), x.raw));
+}
+FORNAX_NUMERIC_FN Vector at_most(Vector x, float high) {
+  return Vector(hn::Min(hn::Set(FloatTag(), high), x.raw));
+}
 FORNAX_NUMERIC_FN Vector sqrt(Vector a) { return Vector(hn::Sqrt(a.raw)); }
 FORNAX_NUMERIC_FN VectorInt bits(Vector a) { return VectorInt(hn::BitCast(IntTag(), a.raw)); }
 FORNAX_NUMERIC_FN Vector from_bits(VectorInt a) { return Vector(hn::BitCast(FloatTag(), a.raw)); }
@@ -160,16 +167,33 @@ FORNAX_NUMERIC_FN VectorInt lane_numbers() { return VectorInt(hn::Iota(IntTag(),
 
 namespace fornax::numeric::HWY_NAMESPACE {
 
+/// The largest of each lane as unsigned words.
+FORNAX_NUMERIC_FN VectorInt largest_words(VectorInt a) { return a; }
+template <class V>
+FORNAX_NUMERIC_FN VectorInt largest_words(Pair<V> a) {
+  const hn::RebindToUnsigned<IntTag> words;
+  const auto first = hn::BitCast(words, largest_words(a.first).raw);
+  const auto second = hn::BitCast(words, largest_words(a.second).raw);
+  return VectorInt(hn::BitCast(IntTag(), hn::Max(first, second)));
+}
+/// Whether every word of `a`, unsigned, is at most `bound` >= 0. Bits of floats without a sign are
+/// in the order of the numbers, those of NaN above all: one comparison for several vectors.
+template <class I>
+FORNAX_NUMERIC_FN bool all_at_most(I a, std::int32_t bound) {
+  const hn::RebindToUnsigned<IntTag> words;
+  const auto largest = hn::BitCast(words, largest_words(a).raw);
+  return hn::AllFalse(words, hn::Gt(largest, hn::Set(words, static_cast<std::uint32_t>(bound))));
+}
+
 /// exp and log where every lane is an ordinary number, which is nearly always: nothing to clamp or
-/// to select, the same bits. The bounds are those of exp_bounded and log_normal.
+/// to select, the same bits. The bounds are those of exp_ordinary and log_normal.
 template <class V>
 __attribute__((noinline, cold)) V exp_of_any(V x) {
   return exp<V>(x);
 }
 template <class V>
 FORNAX_NUMERIC_FN V exp_of_vectors(V x) {
-  if (any(!(abs(x) <= V(80)))) return exp_of_any(x);
-  return exp_bounded(x);
+  return all_at_most(bits(abs(x)), bits(80.0f)) ? exp_ordinary(x) : exp_of_any(x);
 }
 FORNAX_NUMERIC_FN Vector exp(Vector x) { return exp_of_vectors(x); }
 template <class V>
@@ -287,17 +311,31 @@ FORNAX_NUMERIC_FN void for_vectors(std::int64_t begin, std::int64_t end, const V
   for (; i < end; ++i) visit(i, 0.0f);
 }
 
+/// Asks for the lines of a Quad, past the end of an array in vain: hardware that runs ahead of a
+/// loop with much arithmetic keeps fewer lines under way than memory needs.
+FORNAX_NUMERIC_FN void fetch(const float* at) {
+  constexpr int line = 16;
+  for (int i = 0; i < 4 * kLanes; i += line) hwy::Prefetch(at + i);
+}
+/// How far ahead of their use, in floats, a loop over an array asks for them: measured.
+constexpr std::int64_t kFetchedAhead = 256;
+
 /// out[i] = term(i, T()) for i in [0, count); term gives a T: a Quad, a Vector or, at the ends, a
 /// float. `streamed`: past the caches, so that memory does not hand over lines that are overwritten
-/// whole; end_streams() when the part is done.
-template <class Term>
-FORNAX_NUMERIC_FN void fill_array(float* out, std::int64_t count, bool streamed, const Term& term) {
+/// whole, and then with each Quad those at fetched + i are asked for; end_streams() when the part
+/// is done.
+template <class Term, class... Float>
+FORNAX_NUMERIC_FN void fill_array(float* out, std::int64_t count, bool streamed, const Term& term,
+                                  const Float*... fetched) {
   std::int64_t i = 0;
   if (streamed) {
     constexpr std::uintptr_t bytes = kLanes * sizeof(float);
     for (; i < count && reinterpret_cast<std::uintptr_t>(out + i) % bytes != 0; ++i)
       out[i] = term(i, 0.0f);
-    for (; i + 4 * kLanes <= count; i += 4 * kLanes) stream(term(i, Quad()), out + i);
+    for (; i + 4 * kLanes <= count; i += 4 * kLanes) {
+      (fetch(fetched + i), ...);
+      stream(term(i, Quad()), out + i);
+    }
     for (; i + kLanes <= count; i += kLanes) stream(term(i, Vector()), out + i);
   }
   for_vectors(i, count,
@@ -314,8 +352,10 @@ FORNAX_NUMERIC_FN void end_streams(bool streamed) {
 template <class Function>
 FORNAX_NUMERIC_FN void map(const float* in, float* out, std::int64_t count,
                            const Function& function, bool streamed = false) {
-  fill_array(out, count, streamed,
-             [&](std::int64_t i, auto zero) FORNAX_LAMBDA { return function(load(in + i, zero)); });
+  fill_array(
+      out, count, streamed,
+      [&](std::int64_t i, auto zero) FORNAX_LAMBDA { return function(load(in + i, zero)); },
+      in + kFetchedAhead);
 }
 
 /// out[c] = the chain of term(row, c, zero) over the rows [begin, end) in order, from -0.0, of

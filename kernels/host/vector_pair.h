@@ -78,6 +78,14 @@ FORNAX_NUMERIC_FN Pair<V> fma(Pair<V> a, Pair<V> b, Pair<V> c) {
   return {fma(a.first, b.first, c.first), fma(a.second, b.second, c.second)};
 }
 template <class V>
+FORNAX_NUMERIC_FN Pair<V> at_least(Pair<V> x, float low) {
+  return {at_least(x.first, low), at_least(x.second, low)};
+}
+template <class V>
+FORNAX_NUMERIC_FN Pair<V> at_most(Pair<V> x, float high) {
+  return {at_most(x.first, high), at_most(x.second, high)};
+}
+template <class V>
 FORNAX_NUMERIC_FN Pair<V> sqrt(Pair<V> a) {
   return {sqrt(a.first), sqrt(a.second)};
 }

@@ -27,14 +27,14 @@ template <class T>
 FORNAX_NUMERIC_FN SigmoidParts<T> sigmoid_parts(T x) {
   const T e = exp(from_bits(bits(x) | kSignBit));  // e^-|x|
   const T larger = T(1) / (T(1) + e), smaller = e * larger;
-  const auto positive = x >= T(0);
-  return {select(positive, larger, smaller), select(positive, smaller, larger)};
+  const auto below = negative(bits(x));
+  return {select(below, smaller, larger), select(below, larger, smaller)};
 }
 
 /// x sigmoid(x) (Elfwing, Uchibe, Doya 2017, arXiv 1702.03118). silu(-infinity) = -0.
 template <class T>
 FORNAX_NUMERIC_FN T silu(T x) {
-  const T bounded = select(x < T(-120), T(-120), x);
+  const T bounded = at_least(x, -120.0f);
   return bounded * sigmoid(bounded);
 }
 
@@ -71,8 +71,8 @@ FORNAX_NUMERIC_FN Normal<T> normal_distribution(T x) {
 /// gelu_erf(-infinity) = -0.
 template <class T>
 FORNAX_NUMERIC_FN T gelu_erf(T x) {
-  const T bounded = select(x < T(-15), T(-15), x);
-  return bounded * normal_distribution(clamp(x, -15.0f, 15.0f)).cumulative;
+  const T bounded = at_least(x, -15.0f);
+  return bounded * normal_distribution(at_most(bounded, 15.0f)).cumulative;
 }
 
 /// d gelu_erf / dx = Phi(x) + x phi(x).
@@ -90,7 +90,7 @@ constexpr float kGeluCubic3 = 0x1.12ba9cp-3f;  // 3 * 0.044715
 /// x/2 (1 + tanh(u)), u = sqrt(2/pi) (x + 0.044715 x^3), computed as x sigmoid(2 u).
 template <class T>
 FORNAX_NUMERIC_FN T gelu_tanh(T x) {
-  const T bounded = select(x < T(-15), T(-15), x);
+  const T bounded = at_least(x, -15.0f);
   const T twice_u = T(kGeluScale) * fma(bounded * bounded * bounded, T(kGeluCubic), bounded);
   return bounded * sigmoid(twice_u);
 }

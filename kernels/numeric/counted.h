@@ -56,6 +56,7 @@ template <int by>
 CountedInt shift_right(CountedInt) {
   return {};
 }
+inline CountedMask negative(CountedInt) { return {}; }
 inline Counted select(CountedMask, Counted, Counted) { return {}; }
 
 /// Of one call of `function` with one, two or three Counted.

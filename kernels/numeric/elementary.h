@@ -20,11 +20,12 @@ FORNAX_NUMERIC_FN auto pow2(I n) {
   return from_bits(shift_left<23>(n + 127));
 }
 
-/// e^x = mantissa 2^exponent, mantissa in [0.7, 1.42].
+/// e^x = mantissa 2^exponent, mantissa in [0.7, 1.42]; the exponent is in the low bits of
+/// `shifted`, whose upper bits are those of kRound.
 template <class T>
 struct ExpParts {
   T mantissa;
-  decltype(bits(T())) exponent;
+  decltype(bits(T())) shifted;
 };
 
 /// |x| < 2^15. Range reduction of Cody and Waite 1980, minimax polynomial.
@@ -35,23 +36,32 @@ FORNAX_NUMERIC_FN ExpParts<T> exp_parts(T x) {
   const T r = fma(n, T(-kLn2Low), fma(n, T(-kLn2High), x));
   const T q =
       horner(r, 0x1.fffffcp-2f, 0x1.55549p-3f, 0x1.5558acp-5f, 0x1.123b04p-7f, 0x1.6a542p-10f);
-  return {fma(q, r * r, r) + T(1), bits(shifted) - kRoundBits};
+  return {fma(q, r * r, r) + T(1), bits(shifted)};
 }
 
 /// e^x for |x| <= 80 and NaN: one scaling step, no special values.
 template <class T>
 FORNAX_NUMERIC_FN T exp_bounded(T x) {
   const auto parts = exp_parts(x);
-  return parts.mantissa * pow2(parts.exponent);
+  return parts.mantissa * pow2(parts.shifted - kRoundBits);
+}
+
+/// exp_bounded but for NaN, which it may turn into any number: the exponent is added to the
+/// mantissa's, which is exact, as the product is.
+template <class T>
+FORNAX_NUMERIC_FN T exp_ordinary(T x) {
+  static_assert(kRoundBits << 23 == 0);
+  const auto parts = exp_parts(x);
+  return from_bits(bits(parts.mantissa) + shift_left<23>(parts.shifted));
 }
 
 /// e^x. Overflows to infinity, underflows through the subnormals to +0; exp(NaN) = NaN.
 template <class T>
 FORNAX_NUMERIC_FN T exp(T x) {
   const auto parts = exp_parts(clamp(x, -104.0f, 89.0f));
-  const auto half = shift_right<1>(parts.exponent);
+  const auto exponent = parts.shifted - kRoundBits, half = shift_right<1>(exponent);
   // In two steps, of which only the last can round: to a subnormal or to infinity.
-  return parts.mantissa * pow2(half) * pow2(parts.exponent - half);
+  return parts.mantissa * pow2(half) * pow2(exponent - half);
 }
 
 constexpr float kLeastNormal = 0x1p-126f, kLargest = 0x1.fffffep127f;
@@ -93,7 +103,7 @@ FORNAX_NUMERIC_FN T tanh(T x) {
   const T q = horner(z, -0x1.555554p-2f, 0x1.11107ap-3f, -0x1.b9f18ep-5f, 0x1.63a5e2p-6f,
                      -0x1.0c6332p-7f, 0x1.1a3d9ap-9f);
   const T small = fma(a * z, q, a);
-  const T b = select(a > T(10), T(10), a);
+  const T b = at_most(a, 10.0f);
   const T large = T(1) - T(2) / (exp_bounded(b + b) + T(1));
   return copysign(select(a < T(0.625f), small, large), x);
 }
@@ -106,18 +116,19 @@ FORNAX_NUMERIC_FN T erf(T x) {
                       horner(z, 0x1.06eba8p-3f, -0x1.81273ep-2f, 0x1.ce2ce6p-4f, -0x1.b7f71ap-6f,
                              0x1.53f224p-8f, -0x1.a3515ep-11f, 0x1.4771fcp-14f),
                       a);
-  const T b = select(a > T(4), T(4), a);
+  const T b = at_most(a, 4.0f);
   const T log_erfc = horner(b, 0x1.8a5b2ep-13f, -0x1.212c0ep+0f, -0x1.443560p-1f, -0x1.bc156ep-4f,
                             0x1.9d043ap-6f, -0x1.138f1ep-8f, 0x1.cecfcap-12f, -0x1.6be83ap-16f);
   const T large = T(1) - exp_bounded(log_erfc);
   return copysign(select(a < T(1), small, large), x);
 }
 
-/// 1 / (1 + e^-x), from e^-|x| <= 1: no overflow, small values keep their relative accuracy.
+/// 1 / (1 + e^-x), from e^-|x| <= 1: no overflow, small values keep their relative accuracy. Of
+/// both zeros e^-|x| is 1, so the sign bit tells the two cases apart.
 template <class T>
 FORNAX_NUMERIC_FN T sigmoid(T x) {
   const T e = exp(from_bits(bits(x) | kSignBit));
-  return select(x >= T(0), T(1), e) / (T(1) + e);
+  return select(negative(bits(x)), e, T(1)) / (T(1) + e);
 }
 
 /// 1 / sqrt(x), two IEEE roundings. rsqrt(+-0) = +-infinity, rsqrt(x < 0) = NaN.

@@ -23,20 +23,31 @@ FORNAX_NUMERIC_FN void add_to(T* chain, T value) {
   *chain = *chain + value;
 }
 
-/// One chunk: the sum of term(i, T()) for i in [begin, end), begin a multiple of kChains. T holds
-/// `lanes` consecutive elements; term(i, T()) gives elements i .. i + lanes - 1, term(i, float())
-/// one and term(i, Wide<T>::type()) as many as that holds. A generic lambda does; in a file
-/// compiled per instruction set write FORNAX_LAMBDA after its parameters.
-template <class T, int lanes, class Term>
-FORNAX_NUMERIC_FN float ordered_chunk(std::int64_t begin, std::int64_t end, const Term& term) {
-  constexpr int registers = kChains / lanes;
+/// The chains of one chunk.
+template <class T, int lanes>
+struct Chains {
+  static constexpr int registers = kChains / lanes;
   T chain[registers];
-  alignas(64) float lane[lanes];
-  for (int r = 0; r < registers; ++r) chain[r] = T(-0.0f);
-  std::int64_t i = begin;
-  for (; i + kChains <= end; i += kChains)
+
+  FORNAX_NUMERIC_FN Chains() {
+    for (int r = 0; r < registers; ++r) chain[r] = T(-0.0f);
+  }
+  /// Elements i .. i + kChains - 1.
+  template <class Term>
+  FORNAX_NUMERIC_FN void take(std::int64_t i, const Term& term) {
     for (int r = 0; r < registers; r += Wide<T>::parts)
       add_to(chain + r, term(i + r * lanes, typename Wide<T>::type()));
+  }
+  /// Elements i .. end - 1, fewer than kChains, and the fold.
+  template <class Term>
+  FORNAX_NUMERIC_FN float sum_with_rest(std::int64_t i, std::int64_t end, const Term& term);
+};
+
+template <class T, int lanes>
+template <class Term>
+FORNAX_NUMERIC_FN float Chains<T, lanes>::sum_with_rest(std::int64_t i, std::int64_t end,
+                                                        const Term& term) {
+  alignas(64) float lane[lanes];
   int r = 0;
   for (; i + lanes <= end; ++r, i += lanes) chain[r] = chain[r] + term(i, T());
   if (i < end) {
@@ -49,6 +60,39 @@ FORNAX_NUMERIC_FN float ordered_chunk(std::int64_t begin, std::int64_t end, cons
   for (int half = lanes / 2; half > 0; half /= 2)
     for (int j = 0; j < half; ++j) lane[j] = lane[j] + lane[j + half];
   return lane[0];
+}
+
+/// One chunk: the sum of term(i, T()) for i in [begin, end), begin a multiple of kChains. T holds
+/// `lanes` consecutive elements; term(i, T()) gives elements i .. i + lanes - 1, term(i, float())
+/// one and term(i, Wide<T>::type()) as many as that holds. A generic lambda does; in a file
+/// compiled per instruction set write FORNAX_LAMBDA after its parameters.
+template <class T, int lanes, class Term>
+FORNAX_NUMERIC_FN float ordered_chunk(std::int64_t begin, std::int64_t end, const Term& term) {
+  Chains<T, lanes> chains;
+  std::int64_t i = begin;
+  for (; i + kChains <= end; i += kChains) chains.take(i, term);
+  return chains.sum_with_rest(i, end, term);
+}
+
+/// Chunks that are summed in turns: memory hands over several streams quicker than one.
+constexpr int kChunksAtOnce = 4;
+
+/// sums[k] = the sum of chunk k of `count` elements for k in [begin, end).
+template <class T, int lanes, class Term>
+FORNAX_NUMERIC_FN void ordered_chunk_sums(std::int64_t begin, std::int64_t end, std::int64_t count,
+                                          const Term& term, float* sums) {
+  const auto last_of = [=](std::int64_t k) {
+    return count - k < kSumChunk ? count : k + kSumChunk;
+  };
+  std::int64_t k = begin;
+  for (; (k + kChunksAtOnce) * kSumChunk <= count && k + kChunksAtOnce <= end; k += kChunksAtOnce) {
+    Chains<T, lanes> chains[kChunksAtOnce];
+    for (std::int64_t i = k * kSumChunk; i < (k + 1) * kSumChunk; i += kChains)
+      for (int c = 0; c < kChunksAtOnce; ++c) chains[c].take(i + c * kSumChunk, term);
+    for (int c = 0; c < kChunksAtOnce; ++c) sums[k + c] = chains[c].sum_with_rest(0, 0, term);
+  }
+  for (; k < end; ++k)
+    sums[k] = ordered_chunk<T, lanes>(k * kSumChunk, last_of(k * kSumChunk), term);
 }
 
 /// The sum of term over [0, count). Threads may share its chunks: see ordered_sum_of_chunks.

@@ -95,11 +95,19 @@ FORNAX_NUMERIC_FN T min(T a, T b) {
   const T smaller = select(is_nan(a), a, select(a < b, a, b));
   return select(a == b, from_bits(bits(a) | bits(b)), smaller);
 }
+/// x, but at least or at most a bound, which is not 0; NaN stays NaN.
+template <class T>
+FORNAX_NUMERIC_FN T at_least(T x, float low) {
+  return select(x < T(low), T(low), x);
+}
+template <class T>
+FORNAX_NUMERIC_FN T at_most(T x, float high) {
+  return select(x > T(high), T(high), x);
+}
 /// x within [low, high], low <= high; NaN stays NaN.
 template <class T>
 FORNAX_NUMERIC_FN T clamp(T x, float low, float high) {
-  const T below = select(x > T(high), T(high), x);
-  return select(below < T(low), T(low), below);
+  return at_least(at_most(x, high), low);
 }
 
 /// Polynomial by Horner: c0 + c1 x + c2 x^2 + ..., one fma per step.

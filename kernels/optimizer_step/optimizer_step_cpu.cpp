@@ -56,12 +56,15 @@ void adamw_range(const numeric::AdamWRates<float>& rates, const Pointers& t, std
   });
 }
 
-float chunk_of_squares(const float* g, std::int64_t begin, std::int64_t end) {
-  return num::ordered_chunk<num::Vector, num::kLanes>(begin, end,
-                                                      [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
-                                                        const auto x = num::load(g + i, zero);
-                                                        return x * x;
-                                                      });
+/// The sums of the chunks [begin, end) of the squares of g.
+void chunks_of_squares(std::span<const float> g, std::int64_t begin, std::int64_t end,
+                       float* sums) {
+  const auto square = [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
+    const auto x = num::load(g.data() + i, zero);
+    return x * x;
+  };
+  num::ordered_chunk_sums<num::Vector, num::kLanes>(begin, end, static_cast<std::int64_t>(g.size()),
+                                                    square, sums);
 }
 
 }  // namespace fornax::optimizer_step::HWY_NAMESPACE
@@ -134,15 +137,12 @@ void launch_global_norm(const KernelArgs& args) {
   for (std::size_t i = 0; i < args.in.size(); ++i)
     elements += args.in[i].elements(), chunks += count(i);
   const std::int64_t grain = host::rows_of_part(elements / std::max<std::int64_t>(chunks, 1));
-  for_parts(
-      args.in.size(), grain, args.threads, count,
-      [&](std::size_t i, std::int64_t first, std::int64_t last, std::int64_t before) {
-        for (std::int64_t k = first; k < last; ++k) {
-          const std::int64_t begin = k * numeric::kSumChunk;
-          const std::int64_t end = std::min(args.in[i].elements(), begin + numeric::kSumChunk);
-          sums[before + k] = FORNAX_DISPATCH(chunk_of_squares)(args.in[i].as<float>(), begin, end);
-        }
-      });
+  for_parts(args.in.size(), grain, args.threads, count,
+            [&](std::size_t i, std::int64_t first, std::int64_t last, std::int64_t before) {
+              const std::span g(args.in[i].as<float>(),
+                                static_cast<std::size_t>(args.in[i].elements()));
+              FORNAX_DISPATCH(chunks_of_squares)(g, first, last, sums + before);
+            });
   float total = -0.0f;
   for (std::size_t i = 0; i < args.in.size(); sums += count(i), ++i)
     total = total + numeric::ordered_sum_of_chunks(sums, count(i));

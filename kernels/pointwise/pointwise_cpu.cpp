@@ -65,10 +65,13 @@ void row_by_element(const Row& row) {
 
 template <Pointwise function, bool a, bool b, bool c>
 void row_by_vector(const Row& row) {
-  num::fill_array(row.out, row.count, row.streamed, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
+  const auto term = [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
     return num::pointwise(function, operand<a>(row.in[0], i, zero), operand<b>(row.in[1], i, zero),
                           operand<c>(row.in[2], i, zero));
-  });
+  };
+  if constexpr (a && !b && !c)
+    return num::fill_array(row.out, row.count, row.streamed, term, row.in[0] + num::kFetchedAhead);
+  num::fill_array(row.out, row.count, row.streamed, term);
 }
 
 template <Pointwise function>

@@ -152,9 +152,10 @@ void side_by_side_sums(const RowSums& s, std::int64_t begin, std::int64_t end) {
   });
 }
 
-/// One chunk of a long row; the same sum for threads that share a row.
-float chunk_sum(const float* x, std::int64_t count) {
-  return num::ordered_chunk<num::Vector, num::kLanes>(0, count, num::Elements{x});
+/// The sums of the chunks [begin, end) of a row that threads share.
+void chunk_sums(const RowSums& s, float* sums, std::int64_t begin, std::int64_t end) {
+  num::ordered_chunk_sums<num::Vector, num::kLanes>(begin, end, s.walk.columns, num::Elements{s.x},
+                                                    sums);
 }
 
 }  // namespace fornax::reduction::HWY_NAMESPACE
@@ -237,12 +238,10 @@ void launch_row_sum(const KernelArgs& args) {
   }
   auto* sums = reinterpret_cast<float*>(args.workspace.data());
   const std::int64_t chunks = chunk_count(walk.columns, numeric::kSumChunk);
-  host::parallel_for(chunks, 1, args.threads, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t k = begin; k < end; ++k)
-      sums[k] = FORNAX_DISPATCH(chunk_sum)(
-          task.x + k * numeric::kSumChunk,
-          std::min(numeric::kSumChunk, walk.columns - k * numeric::kSumChunk));
-  });
+  host::parallel_for(chunks, numeric::kChunksAtOnce, args.threads,
+                     [&](std::int64_t begin, std::int64_t end) {
+                       FORNAX_DISPATCH(chunk_sums)(task, sums, begin, end);
+                     });
   task.y[0] = numeric::ordered_sum_of_chunks(sums, chunks) / task.divisor;
 }
 

@@ -64,10 +64,13 @@ void softmax_gradient_rows(const Rows& r, const float* dy, const float* y, float
       return num::load(dy + i, T()) * num::load(y + i, T());
     };
     const float dot = num::ordered_sum<num::Vector, num::kLanes>(r.width, product);
-    num::fill_array(dx, r.width, r.streamed, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
-      using T = decltype(zero);
-      return num::softmax_gradient(num::load(dy + i, T()), num::load(y + i, T()), T(dot));
-    });
+    num::fill_array(
+        dx, r.width, r.streamed,
+        [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
+          using T = decltype(zero);
+          return num::softmax_gradient(num::load(dy + i, T()), num::load(y + i, T()), T(dot));
+        },
+        dy + r.width, y + r.width);
   }
   num::end_streams(r.streamed);
 }
@@ -76,10 +79,13 @@ void log_softmax_gradient_rows(const Rows& r, const float* dy, const float* y, f
                                std::int64_t rows) {
   for (std::int64_t row = 0; row < rows; ++row, dy += r.width, y += r.width, dx += r.width) {
     const float sum = num::ordered_sum<num::Vector, num::kLanes>(dy, r.width);
-    num::fill_array(dx, r.width, r.streamed, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
-      using T = decltype(zero);
-      return num::log_softmax_gradient(num::load(dy + i, T()), num::load(y + i, T()), T(sum));
-    });
+    num::fill_array(
+        dx, r.width, r.streamed,
+        [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
+          using T = decltype(zero);
+          return num::log_softmax_gradient(num::load(dy + i, T()), num::load(y + i, T()), T(sum));
+        },
+        dy + r.width, y + r.width);
   }
   num::end_streams(r.streamed);
 }

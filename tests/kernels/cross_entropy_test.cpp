@@ -1,7 +1,10 @@
 // cross_entropy, its gradient, correct_count.
-#include <fornax/ops/cross_entropy.h>
+#include <fornax/fornax.h>
 
+#include <algorithm>
+#include <bit>
 #include <cmath>
+#include <limits>
 
 #include "tests/kernels/op_case.h"
 #include "tests/kernels/reference_run.h"
@@ -129,6 +132,43 @@ TEST(CrossEntropyValues, ABadLabelIsFlaggedAndContributesNothing) {
   EXPECT_EQ(with.counted[0], 2);
   EXPECT_EQ(with.gradient[2], 0);
   EXPECT_EQ(with.loss, outcome({1, 2, 1, 0}, {0, 1}).loss);
+}
+
+/// The bits of softmax and log_softmax, and hits, of `width` rows: row i has `odd` at place i.
+std::vector<std::uint32_t> of_odd_rows(const Device& device, std::int64_t width, float odd,
+                                       float others) {
+  Graph graph;
+  const Value x = graph.input("x", {width, width});
+  const Value label = graph.input("l", {width}, DType::i32);
+  const std::vector<Value> results = {softmax(x), log_softmax(x), correct_count(x, label).correct};
+  Program program = compile(graph, initialize(graph, device), {.outputs = results});
+  Tensor logits(DType::f32, {width, width}), labels(DType::i32, {width});
+  std::ranges::fill(logits.as<float>(), others);
+  for (std::int32_t i = 0; i < width; ++i) {
+    labels.as<std::int32_t>()[static_cast<std::size_t>(i)] = i;
+    logits.as<float>()[static_cast<std::size_t>(i * width + i)] = odd;
+  }
+  const Outputs& outputs = program.run({{"x", logits}, {"l", labels}});
+  std::vector<std::uint32_t> all;
+  for (std::size_t i = 0; i < 2; ++i)
+    for (const float y : outputs.tensor(results[i]).as<float>())
+      all.push_back(y == y ? std::bit_cast<std::uint32_t>(y) : 0x7fc00000u);  // any NaN
+  all.push_back(static_cast<std::uint32_t>(outputs.tensor(results[2]).as<std::int32_t>()[0]));
+  return all;
+}
+
+// A row's maximum has a short way that knows neither NaN nor the sign of zero.
+TEST(RowsOfClasses, HaveTheReferencesBitsWithAnOddNumberAnywhere) {
+  constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  constexpr float pairs[][2] = {{nan, 1}, {nan, infinity}, {0, -0.0f},     {-0.0f, 0},
+                                {0, -1},  {-0.0f, -1},     {infinity, 1},  {-infinity, 0},
+                                {2, 2},   {-1, nan},       {3, -infinity}, {0x1p-149f, -0.0f}};
+  for (const auto& [odd, others] : pairs)
+    for (const std::int64_t width : {1, 2, 7, 8, 9, 31, 32, 33, 65, 131})
+      EXPECT_EQ(of_odd_rows(Device::cpu(1), width, odd, others),
+                of_odd_rows(Device::reference(), width, odd, others))
+          << odd << " among " << others << ", " << width << " columns";
 }
 
 }  // namespace

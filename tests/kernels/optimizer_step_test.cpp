@@ -137,7 +137,7 @@ std::vector<OpCase> cases() {
       optimizer("more_than_one_table", 1, sgd_of(0.5, 0), false, std::vector<Shape>(300, {3})),
       norm("norm_of_one", {{5}}),
       norm("norm_of_300", std::vector<Shape>(300, {3})),
-      norm("norm_of_many", {{33, 7}, {}, {0}, {65536 * 2 + 5}, {128}})};
+      norm("norm_of_many", {{33, 7}, {}, {0}, {65536 * 9 + 5}, {128}})};
   all[0].refusals = refusals();
   for (OpCase& c : all)
     if (c.name == "sgd" || c.name == "sgd_momentum" || c.name == "adamw")

@@ -6,6 +6,7 @@
 #include "kernels/host/dispatch.h"
 #include "kernels/host/vector.h"
 // clang-format on
+#include <vector>
 
 HWY_BEFORE_NAMESPACE();
 namespace fornax::ordered_sum_test::HWY_NAMESPACE {
@@ -19,6 +20,16 @@ float vector_sum_of_squares(const float* x, std::int64_t count) {
                                                       const auto v = num::load(x + i, kind);
                                                       return v * v;
                                                     });
+}
+/// The chunks' sums as threads that share them make them, the first `shared` by one of two.
+float vector_sum_of_chunks(const float* x, std::int64_t count, std::int64_t shared) {
+  const std::int64_t chunks = (count + num::kSumChunk - 1) / num::kSumChunk;
+  std::vector<float> sums(static_cast<std::size_t>(chunks));
+  num::ordered_chunk_sums<num::Vector, num::kLanes>(0, shared, count, num::Elements{x},
+                                                    sums.data());
+  num::ordered_chunk_sums<num::Vector, num::kLanes>(shared, chunks, count, num::Elements{x},
+                                                    sums.data());
+  return numeric::ordered_sum_of_chunks(sums.data(), chunks);
 }
 /// out[j] = sum over rows of column j, for kLanes columns at a time; columns a multiple of 16.
 void column_sums(const float* x, std::int64_t rows, std::int64_t columns, float* out) {
@@ -130,6 +141,22 @@ TEST(OrderedSum, LongSumsAreCutIntoChunks) {
   const std::vector<float> x = values(3 * 65536 + 100, 0);
   for (const std::int64_t count : {65535, 65536, 65537, 65536 + 128, 2 * 65536, 3 * 65536 + 77})
     expect_all_forms_equal(x.data(), count);
+}
+
+TEST(OrderedSum, ChunksInTurnsHaveTheirOwnSums) {
+  const IsaRestorer restore;
+  const std::vector<float> x = values(10 * 65536, 1);
+  for (const std::int64_t count : {0, 77, 4 * 65536 - 1, 4 * 65536, 9 * 65536 + 130, 10 * 65536}) {
+    const float want = literal_sum(x.data(), count);
+    for (const host::Isa isa : available_isas()) {
+      host::use_isa(isa);
+      for (const std::int64_t shared : {0, 1, 4, 5, 8}) {
+        if (shared * 65536 > count) break;
+        const float got = FORNAX_DISPATCH(vector_sum_of_chunks)(x.data(), count, shared);
+        EXPECT_TRUE(same_bits(want, got)) << count << ", " << shared;
+      }
+    }
+  }
 }
 
 TEST(OrderedSum, TheOrderMatters) {

@@ -66,7 +66,7 @@ std::vector<OpCase> cases() {
   std::vector<OpCase> all = {
       reduce("everything", {7, 9, 5}, {}),
       reduce("scalar", {}, {}),
-      reduce("long_row", {200003}, {}),
+      reduce("long_row", {600003}, {}),
       reduce("last_axis", {5, 300}, {-1}),
       reduce("last_axes", {6, 20, 30}, {1, 2}),
       reduce("many_rows", {700, 37}, {1}, true),
