@@ -264,37 +264,30 @@ FORNAX_NUMERIC_FN auto load_halves(const std::uint16_t* from, Pair<V>) {
   return Pair<std::remove_const_t<decltype(first)>>(first, load_halves(from + lanes_of<V>, V()));
 }
 
-/// out[0 .. 8 kLanes) = the words of the blocks first_block .. first_block + 2 kLanes - 1 of
-/// `stream`: the words of elements 4 first_block and on. The low word of the block numbers must not
-/// wrap among them.
+/// Blocks that random_words makes: four vectors of them, measured against two and three.
+constexpr int kRandomBlocks = 4 * kLanes;
+/// out[0 .. 4 kRandomBlocks) = the words of the blocks first_block, ... of `stream`: the words of
+/// elements 4 first_block and on. first_block: a multiple of kRandomBlocks, so that the low word of
+/// the block numbers does not wrap among them.
 FORNAX_NUMERIC_FN void random_words(RandomStream stream, std::uint64_t first_block,
                                     std::int32_t* out) {
-  using Ints = Pair<VectorInt>;
   const VectorInt low = VectorInt(static_cast<std::uint32_t>(first_block)) + lane_numbers();
-  const PhiloxBlock<Ints> counter = {{Ints(low, low + VectorInt(kLanes)),
-                                      Ints(static_cast<std::uint32_t>(first_block >> 32)),
-                                      Ints(stream.purpose), Ints(stream.step)}};
-  const auto block = philox4x32_10(counter, static_cast<std::uint32_t>(stream.seed),
-                                   static_cast<std::uint32_t>(stream.seed >> 32));
-  const auto& word = block.word;
-  hn::StoreInterleaved4(word[0].first.raw, word[1].first.raw, word[2].first.raw, word[3].first.raw,
-                        IntTag(), out);
-  hn::StoreInterleaved4(word[0].second.raw, word[1].second.raw, word[2].second.raw,
-                        word[3].second.raw, IntTag(), out + 4 * kLanes);
-}
-/// The upper 24 bits of each word as a float in [0, 1).
-FORNAX_NUMERIC_FN Vector unit_interval(VectorInt words) {
-  return to_float(shift_right_logical<8>(words)) * Vector(0x1p-24f);
-}
-template <class V>
-FORNAX_NUMERIC_FN auto unit_interval(Pair<V> words) {
-  return Pair<decltype(unit_interval(words.first))>(unit_interval(words.first),
-                                                    unit_interval(words.second));
+  const auto counters = [&](int first) FORNAX_LAMBDA {
+    return PhiloxBlock<VectorInt>{{low + VectorInt(first),
+                                   VectorInt(static_cast<std::uint32_t>(first_block >> 32)),
+                                   VectorInt(stream.purpose), VectorInt(stream.step)}};
+  };
+  PhiloxBlock<VectorInt> blocks[] = {counters(0), counters(kLanes), counters(2 * kLanes),
+                                     counters(3 * kLanes)};
+  philox4x32_10(blocks, static_cast<std::uint32_t>(stream.seed),
+                static_cast<std::uint32_t>(stream.seed >> 32));
+  for (const auto& [word] : blocks) {
+    hn::StoreInterleaved4(word[0].raw, word[1].raw, word[2].raw, word[3].raw, IntTag(), out);
+    out += 4 * kLanes;
+  }
 }
 /// As many words as a T has lanes.
-FORNAX_NUMERIC_FN std::uint32_t load_words(const std::int32_t* from, float) {
-  return static_cast<std::uint32_t>(*from);
-}
+FORNAX_NUMERIC_FN std::int32_t load_words(const std::int32_t* from, float) { return *from; }
 FORNAX_NUMERIC_FN VectorInt load_words(const std::int32_t* from, Vector) { return load_int(from); }
 template <class V>
 FORNAX_NUMERIC_FN auto load_words(const std::int32_t* from, Pair<V>) {

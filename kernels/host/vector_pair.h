@@ -125,10 +125,6 @@ template <class M, class V>
 FORNAX_NUMERIC_FN Pair<V> select(Pair<M> which, Pair<V> yes, Pair<V> no) {
   return {select(which.first, yes.first, no.first), select(which.second, yes.second, no.second)};
 }
-template <class V>
-FORNAX_NUMERIC_FN Pair<V> multiply_high(Pair<V> a, Pair<V> b) {
-  return {multiply_high(a.first, b.first), multiply_high(a.second, b.second)};
-}
 
 /// 32-bit lanes of a type.
 template <class V>

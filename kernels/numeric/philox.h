@@ -17,19 +17,24 @@ struct PhiloxBlock {
   U word[4];
 };
 
-/// The ten rounds over `counter` with the key (key0, key1).
-template <class U>
-FORNAX_NUMERIC_FN PhiloxBlock<U> philox4x32_10(PhiloxBlock<U> counter, std::uint32_t key0,
-                                               std::uint32_t key1) {
+/// The ten rounds over each of the counters in `blocks` with the key (key0, key1). A counter is one
+/// chain of dependent products; several side by side hide their latency.
+template <int count, class U>
+FORNAX_NUMERIC_FN void philox4x32_10(PhiloxBlock<U> (&blocks)[count], std::uint32_t key0,
+                                     std::uint32_t key1) {
   constexpr std::uint32_t m0 = 0xd2511f53u, m1 = 0xcd9e8d57u;
+#if !defined(__CUDACC__)  // nvcc unrolls by itself
+#pragma GCC unroll 10
+#endif
   for (int round = 0; round < 10; ++round) {
-    const U high0 = multiply_high(counter.word[0], U(m0)), low0 = counter.word[0] * U(m0);
-    const U high1 = multiply_high(counter.word[2], U(m1)), low1 = counter.word[2] * U(m1);
-    counter = {{high1 ^ counter.word[1] ^ U(key0), low1, high0 ^ counter.word[3] ^ U(key1), low0}};
+    for (PhiloxBlock<U>& block : blocks) {
+      const U high0 = multiply_high(block.word[0], U(m0)), low0 = block.word[0] * U(m0);
+      const U high1 = multiply_high(block.word[2], U(m1)), low1 = block.word[2] * U(m1);
+      block = {{high1 ^ block.word[1] ^ U(key0), low1, high0 ^ block.word[3] ^ U(key1), low0}};
+    }
     key0 += 0x9e3779b9u;
     key1 += 0xbb67ae85u;
   }
-  return counter;
 }
 
 /// The upper 24 bits of a word as a float in [0, 1): k 2^-24.
@@ -51,11 +56,12 @@ struct RandomStream {
 /// high word of its number, purpose, step); the key is the seed.
 FORNAX_NUMERIC_FN PhiloxBlock<std::uint32_t> random_block(RandomStream stream,
                                                           std::uint64_t block) {
-  const PhiloxBlock<std::uint32_t> counter = {{static_cast<std::uint32_t>(block),
-                                               static_cast<std::uint32_t>(block >> 32),
-                                               stream.purpose, stream.step}};
-  return philox4x32_10(counter, static_cast<std::uint32_t>(stream.seed),
-                       static_cast<std::uint32_t>(stream.seed >> 32));
+  PhiloxBlock<std::uint32_t> words[1] = {
+      {{static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), stream.purpose,
+        stream.step}}};
+  philox4x32_10(words, static_cast<std::uint32_t>(stream.seed),
+                static_cast<std::uint32_t>(stream.seed >> 32));
+  return words[0];
 }
 
 FORNAX_NUMERIC_FN std::uint32_t random_word(RandomStream stream, std::uint64_t element) {

@@ -1,8 +1,11 @@
 // dropout: bits, gradient, the share that it drops, and what its mask depends on.
 #include <fornax/ops/dropout.h>
 
+#include <cmath>
 #include <limits>
 
+#include "kernels/dropout/dropout_launch.h"
+#include "tests/kernels/kernel_check.h"
 #include "tests/kernels/op_case.h"
 #include "tests/kernels/reference_run.h"
 
@@ -21,13 +24,15 @@ OpCase drop(const std::string& name, const Shape& x, double p, std::int64_t rows
 }
 
 std::vector<OpCase> cases() {
-  std::vector<OpCase> all = {drop("scalar", {}, 0.5), drop("one", {1}, 0.5),
-                             drop("odd_rows", {37, 19}, 0.3), drop("parts", {3, 16385}, 0.1),
-                             drop("positions", {6, 5, 8}, 0.5, 3),
-                             // The low word of the Philox block number wraps within this tensor.
-                             drop("counter_wraps", {3, 44}, 0.5, 3018857279),
-                             drop("no_rows", {0, 3}, 0.5), drop("evaluate", {37, 19}, 0.3)};
+  std::vector<OpCase> all = {
+      drop("scalar", {}, 0.5), drop("one", {1}, 0.5), drop("odd_rows", {37, 19}, 0.3),
+      drop("parts", {3, 16385}, 0.1), drop("positions", {6, 5, 8}, 0.5, 3),
+      // The low word of the Philox block number wraps within this tensor.
+      drop("counter_wraps", {3, 44}, 0.5, 3018857279), drop("no_rows", {0, 3}, 0.5),
+      drop("subnormal_p", {37, 19}, 1e-45), drop("p_rounds_to_one", {37, 19}, 1 - 0x1p-40),
+      drop("evaluate", {37, 19}, 0.3)};
   all.back().mode = Mode::evaluate;
+  all[all.size() - 2].mostly_zeros = true;
   all[2].benchmark = {"dropout", {{16384, 1024}}};
   const auto refuse = [](double p, std::int64_t rows = 1) {
     return [=](Graph g) { dropout(g.input("x", {4}), p, rows); };
@@ -82,6 +87,46 @@ TEST(DropoutMask, DependsOnSeedStepAndName) {
   EXPECT_NE(y, dropped({64, 8}, state(3, 1)));
   EXPECT_NE(y, dropped({64, 8}, state(3), "other"));
   EXPECT_NE(y, dropped({64, 8}, state(3), "block", 1));
+}
+
+/// keeps, the definition, compares floats; kernels compare the upper bits of the word.
+void check_least_kept(float p) {
+  const std::int32_t least = kernels::DropoutMask{{}, 0, p}.least_kept(), end = 1 << 24;
+  for (const std::int32_t k : {0, least - 2, least - 1, least, least + 1, end - 1})
+    for (const std::uint32_t rest : {0u, 255u}) {
+      if (k < 0 || k >= end) continue;
+      const std::uint32_t word = (static_cast<std::uint32_t>(k) << 8) + rest;
+      ASSERT_EQ(numeric::unit_interval(word) >= p, k >= least) << "p " << p << " k " << k;
+    }
+}
+
+TEST(DropoutMask, LeastKeptIsThatOfTheDefinition) {
+  std::vector<float> bounds = {0,           std::numeric_limits<float>::min(), 0x1p-24f, 0.1f, 0.5f,
+                               1 - 0x1p-24f};
+  for (std::uint64_t i = 0; i < 10000; ++i)  // half of them multiples of 2^-24
+    bounds.push_back(numeric::random_uniform({1, 2, 3}, i) * (i % 2 ? 1.0f : 0x1p-12f));
+  for (const float bound : bounds)
+    for (const float p : {std::nextafter(bound, 0.0f), bound, std::nextafter(bound, 1.0f)})
+      ASSERT_NO_FATAL_FAILURE(check_least_kept(p));
+}
+
+TEST(DropoutMask, OfKernelsAtAnElementWhoseNumberIsDropP) {
+  const float number = numeric::random_uniform({17, numeric::purpose_id("dropout", 7), 3}, 41 * 16);
+  for (const float p : {number, std::nextafter(number, 1.0f)}) {
+    int nodes = 0;
+    visit_nodes(drop("bound", {64, 16}, p), DType::f32,
+                [&](const NodeData& node, NodeOperands& operands, const kernels::StepState& step) {
+                  if (node.op->name != "dropout") return;
+                  kernels::KernelArgs args{};
+                  args.in = operands.in_views, args.attributes = &node.attributes;
+                  const kernels::DropoutMask mask = kernels::dropout_mask(args, step);
+                  EXPECT_EQ(numeric::random_uniform(mask.stream, mask.first), number);
+                  EXPECT_EQ(mask.keeps(0), p == number);
+                  EXPECT_GT(check_cpu_kernels(node, operands, step).ran, 0);
+                  ++nodes;
+                });
+    EXPECT_EQ(nodes, 2);  // and its gradient
+  }
 }
 
 TEST(DropoutMask, OfASplitBatchIsThatOfTheWhole) {
