@@ -11,6 +11,7 @@
 
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
+#include "kernels/host/past_caches.h"
 #include "kernels/reduction/column_sum.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -95,17 +96,19 @@ void launch_gradient(const KernelArgs& args) {
   std::int32_t* positions = first + rows + 1;
   list_positions(args.in[1].as<std::int32_t>(), args.in[1].elements(), rows, first, positions);
   const auto* dy = args.in[0].as<float>();
+  const host::Writer writer(host::is_streamed(args.out[0], width));
   host::parallel_for(rows, host::rows_of_part(width), args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
                        for (std::int64_t row = begin; row < end; ++row) {
                          float* out = args.out[0].as<float>() + row * width;
                          const std::int32_t taken = first[row + 1] - first[row];
                          if (taken == 0)
-                           std::fill_n(out, width, 0.0f);
+                           writer.zero(out, width * std::int64_t{sizeof(float)});
                          else
                            FORNAX_DISPATCH(sum_row)
                          (dy, width, positions + first[row], taken, out);
                        }
+                       writer.end();
                      });
 }
 

@@ -1,43 +1,15 @@
 // Copies between layouts on the CPU: whole rows where they are contiguous, square tiles where the
 // source runs along another axis.
-// clang-format off
-#undef HWY_TARGET_INCLUDE
-#define HWY_TARGET_INCLUDE "kernels/layout/layout_cpu.cpp"
-#include "hwy/foreach_target.h"
-#include "kernels/host/dispatch.h"
-#include "kernels/host/vector.h"
-// clang-format on
 #include <algorithm>
 #include <cstring>
 
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
+#include "kernels/host/past_caches.h"
 #include "kernels/layout/contiguous.h"
 #include "kernels/layout/tiles.h"
 #include "kernels/rules.h"
 
-HWY_BEFORE_NAMESPACE();
-namespace fornax::layout::HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-/// Past the caches; end_streams() when the part is done.
-void copy_streamed(const std::byte* from, std::byte* to, std::int64_t bytes) {
-  const hn::ScalableTag<std::uint8_t> d;
-  constexpr std::int64_t step = HWY_LANES(std::uint8_t);
-  const auto* source = reinterpret_cast<const std::uint8_t*>(from);
-  auto* target = reinterpret_cast<std::uint8_t*>(to);
-  const auto past = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(to) % step);
-  std::int64_t i = std::min(past == 0 ? 0 : step - past, bytes);
-  std::memcpy(to, from, static_cast<std::size_t>(i));
-  for (; i + step <= bytes; i += step) hn::Stream(hn::LoadU(d, source + i), d, target + i);
-  std::memcpy(to + i, from + i, static_cast<std::size_t>(bytes - i));
-}
-void end_streams(bool streamed) { numeric::HWY_NAMESPACE::end_streams(streamed); }
-
-}  // namespace fornax::layout::HWY_NAMESPACE
-HWY_AFTER_NAMESPACE();
-
-#if HWY_ONCE
 namespace fornax::kernels {
 namespace {
 
@@ -49,14 +21,10 @@ struct Copy {
   StridedWalk<1> walk;
   const T* from;
   T* to;
-  bool streamed;
+  host::Writer writer;
 
   void copy(const T* x, T* y, std::int64_t count) const {
-    using namespace fornax::layout;
-    if (streamed) FORNAX_DISPATCH(copy_streamed)
-    (reinterpret_cast<const std::byte*>(x), reinterpret_cast<std::byte*>(y),
-     count * static_cast<std::int64_t>(sizeof(T)));
-    else std::copy_n(x, count, y);
+    writer.copy(x, y, count * std::int64_t{sizeof(T)});
   }
 };
 
@@ -96,24 +64,23 @@ void copy_tiles(const Copy<T>& c, const Tiles<1>& tiles, std::int64_t begin, std
 
 template <class T>
 void copy_strided(const KernelArgs& args) {
-  using namespace fornax::layout;
   if (args.out[0].elements() == 0) return;
-  Copy<T> c{strided_walk<1>(args.in[0].shape(), {args.in[0].type->strides}), args.in[0].as<T>(),
-            args.out[0].as<T>(), false};
-  const std::int64_t width = c.walk.row_elements();
-  c.streamed = host::is_streamed(args.out[0], width, args.in[0].as<T>());
+  const StridedWalk<1> walk = strided_walk<1>(args.in[0].shape(), {args.in[0].type->strides});
+  const std::int64_t width = walk.row_elements();
+  const bool streamed = host::is_streamed(args.out[0], width, args.in[0].as<T>());
+  const Copy<T> c{walk, args.in[0].as<T>(), args.out[0].as<T>(), host::Writer(streamed)};
   if (is_transposed(c.walk, 0)) {
     const Tiles tiles(c.walk);
     return host::parallel_for(tiles.tiles(), tiles.tiles_of_part(), args.threads,
                               [&](std::int64_t begin, std::int64_t end) {
                                 copy_tiles(c, tiles, begin, end);
-                                FORNAX_DISPATCH(end_streams)(c.streamed);
+                                c.writer.end();
                               });
   }
   host::parallel_for(c.walk.rows(), host::rows_of_part(width), args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
                        copy_rows(c, begin, end);
-                       FORNAX_DISPATCH(end_streams)(c.streamed);
+                       c.writer.end();
                      });
 }
 
@@ -162,4 +129,3 @@ void copy_contiguous_cpu(const KernelArgs& args) { launch_contiguous(args); }
 std::span<const Kernel> layout_cpu_kernels() { return kKernels; }
 
 }  // namespace fornax::kernels
-#endif
