@@ -50,7 +50,7 @@ class Cpu(unittest.TestCase):
                      '30.0 to 90.0 GB/s, read alone 20.0 to 80.0 GB/s, written alone 10.0 to 70.0',
                      'in cache', '500.000 us   50.0 %   900.000 us',
                      'target missed: softmax forward: 50 % of the floor by bytes (best 50 %), '
-                     'target 85 % (its arithmetic alone takes 90 % of its time)'):
+                     'target 85 % (the same work in the caches takes 90 % of its time)'):
             self.assertIn(line, self.said)
 
 

@@ -96,12 +96,13 @@ def meets(its):
     return min(its['ratio'], its['best_ratio']) >= its['target']
 
 
-def arithmetic_says(result):
-    """Where an op misses its floor by bytes because its arithmetic takes as long, as text."""
+def work_in_caches(result):
+    """Where an op misses its floor by bytes, and would without a memory to wait for, as text."""
     cached = result.get('cached_seconds', 0.0)
     if cached <= result['limits']['least_share'] * result['floor_seconds']:
         return ''
-    return f' (its arithmetic alone takes {100 * cached / result["seconds"]:.0f} % of its time)'
+    share = 100 * cached / result['seconds']
+    return f' (the same work in the caches takes {share:.0f} % of its time)'
 
 
 def targets(result):
@@ -115,7 +116,7 @@ def targets(result):
             result['floor_by'] == 'bytes' or result['group'] != 'ops'):
         best = result.get('best_share', result['floor_seconds'] / min(result['samples']))
         met = result['floor_share'] >= share
-        why = '' if met or result['floor_by'] != 'bytes' else arithmetic_says(result)
+        why = '' if met or result['floor_by'] != 'bytes' else work_in_caches(result)
         yield (f'{100 * result["floor_share"]:.0f} % of the floor by {result["floor_by"]} (best '
                f'{100 * best:.0f} %), target {100 * share:.0f} %{why}', met)
     torch = result['peers'].get('torch', {})

@@ -100,10 +100,10 @@ class Suite(unittest.TestCase):
             self.assertEqual(layer, (60.0, 4.0 * read, 4.0 * written))
             self.assertEqual(layer.bytes, 4.0 * (read + written))
 
-    def test_a_miss_by_bytes_says_when_arithmetic_takes_as_long(self):
+    def test_a_miss_by_bytes_says_when_the_caches_would_not_help(self):
         floor = {'floor_seconds': 0.5, 'floor_share': 0.5, 'best_share': 0.5,
                  'limits': {'least_share': 0.8}}
-        why = 'arithmetic alone takes 90 % of its time'
+        why = 'the same work in the caches takes 90 % of its time'
         for by, cached, said in (('bytes', 0.9, True), ('bytes', 0.4, False), ('fma', 0.9, False)):
             group = 'ops' if by == 'bytes' else 'layers'
             missed = machine.verdicts([result(1.0, 2.0, group, floor_by=by, cached_seconds=cached,
