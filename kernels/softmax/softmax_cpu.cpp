@@ -56,6 +56,17 @@ void log_softmax_rows(const Rows& r, const float* x, float* y, std::int64_t rows
   num::end_streams(r.streamed);
 }
 
+/// dx of a row from its elements; the row behind is fetched meanwhile.
+template <class Gradient>
+FORNAX_NUMERIC_FN void fill_gradient(const Rows& r, const float* dy, const float* y, float* dx,
+                                     const Gradient& gradient) {
+  num::fill_array(
+      dx, r.width, r.streamed,
+      [&](std::int64_t i, auto zero)
+          FORNAX_LAMBDA { return gradient(num::load(dy + i, zero), num::load(y + i, zero)); },
+      dy + r.width, y + r.width);
+}
+
 void softmax_gradient_rows(const Rows& r, const float* dy, const float* y, float* dx,
                            std::int64_t rows) {
   for (std::int64_t row = 0; row < rows; ++row, dy += r.width, y += r.width, dx += r.width) {
@@ -64,13 +75,9 @@ void softmax_gradient_rows(const Rows& r, const float* dy, const float* y, float
       return num::load(dy + i, T()) * num::load(y + i, T());
     };
     const float dot = num::ordered_sum<num::Vector, num::kLanes>(r.width, product);
-    num::fill_array(
-        dx, r.width, r.streamed,
-        [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
-          using T = decltype(zero);
-          return num::softmax_gradient(num::load(dy + i, T()), num::load(y + i, T()), T(dot));
-        },
-        dy + r.width, y + r.width);
+    fill_gradient(r, dy, y, dx, [=](auto dy_i, auto y_i) FORNAX_LAMBDA {
+      return num::softmax_gradient(dy_i, y_i, decltype(y_i)(dot));
+    });
   }
   num::end_streams(r.streamed);
 }
@@ -79,13 +86,9 @@ void log_softmax_gradient_rows(const Rows& r, const float* dy, const float* y, f
                                std::int64_t rows) {
   for (std::int64_t row = 0; row < rows; ++row, dy += r.width, y += r.width, dx += r.width) {
     const float sum = num::ordered_sum<num::Vector, num::kLanes>(dy, r.width);
-    num::fill_array(
-        dx, r.width, r.streamed,
-        [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
-          using T = decltype(zero);
-          return num::log_softmax_gradient(num::load(dy + i, T()), num::load(y + i, T()), T(sum));
-        },
-        dy + r.width, y + r.width);
+    fill_gradient(r, dy, y, dx, [=](auto dy_i, auto y_i) FORNAX_LAMBDA {
+      return num::log_softmax_gradient(dy_i, y_i, decltype(y_i)(sum));
+    });
   }
   num::end_streams(r.streamed);
 }

@@ -6,7 +6,7 @@ import tempfile
 import unittest
 
 import stand_in
-from gpu_suite_test import run_suite, stand_ins
+from gpu_suite_test import folder_of, run_suite, stand_ins
 
 WORDS = ('--device', 'cpu', '--threads', '2', '--peers', '', '--cases', '^(softmax|gelu) forward')
 
@@ -14,11 +14,7 @@ WORDS = ('--device', 'cpu', '--threads', '2', '--peers', '', '--cases', '^(softm
 class Cpu(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = pathlib.Path(folder.name)
-        stand_ins(cls.folder)
-        cls.said, cls.report = run_suite(cls.folder, *WORDS)
+        cls.said, cls.report = run_suite(folder_of(cls), *WORDS)
         cls.found = {result['case']: result for result in cls.report['results']}
 
     def test_a_floor_is_measured(self):

@@ -42,13 +42,18 @@ def stand_ins(folder):
         shutil.copy(HERE / 'stand_in.py', folder / 'tests' / name)
 
 
+def folder_of(test_class):
+    """A folder of stand-ins for all tests of a class."""
+    folder = tempfile.TemporaryDirectory()
+    test_class.addClassCleanup(folder.cleanup)
+    stand_ins(pathlib.Path(folder.name))
+    return pathlib.Path(folder.name)
+
+
 class Gpu(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        cls.folder = pathlib.Path(folder.name)
-        stand_ins(cls.folder)
+        cls.folder = folder_of(cls)
         python = str(cls.folder / 'tests' / 'python')
         cls.said, cls.report = run_suite(cls.folder, '--device', 'cuda:0', '--python', python,
                                          '--cases', CASES)
