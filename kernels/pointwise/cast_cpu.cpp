@@ -39,9 +39,14 @@ FORNAX_NUMERIC_FN void narrow_array(const float* x, std::uint16_t* y, std::int64
   std::int64_t i = 0;
   for (; streamed && i < count && reinterpret_cast<std::uintptr_t>(y + i) % (2 * step) != 0; ++i)
     one(i);
-  for (; i + step <= count; i += step) {
-    num::store_halves(convert(num::load(x + i, num::Pair<num::Vector>())), y + i, streamed);
+  const auto two = [&](std::int64_t at) FORNAX_LAMBDA {
+    num::store_halves(convert(num::load(x + at, num::Pair<num::Vector>())), y + at, streamed);
+  };
+  for (; streamed && i + 2 * step <= count; i += 2 * step) {  // whole lines of y
+    num::fetch(x + i + num::kFetchedAhead);
+    two(i), two(i + step);
   }
+  for (; i + step <= count; i += step) two(i);
   for (; i < count; ++i) one(i);
 }
 
