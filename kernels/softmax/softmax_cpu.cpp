@@ -1,5 +1,6 @@
 // softmax, log_softmax and their gradients on the CPU: threads split rows; every row passes
-// through the cache once from memory. Bound by bytes: 8 an element (12 for the gradients).
+// through the cache once from memory, while the row before is computed. 8 bytes an element (12 for
+// the gradients); forward is bound by its arithmetic.
 #undef HWY_TARGET_INCLUDE
 // clang-format off
 #define HWY_TARGET_INCLUDE "kernels/softmax/softmax_cpu.cpp"

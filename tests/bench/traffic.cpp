@@ -19,6 +19,7 @@
 // clang-format on
 #include "hwy/cache_control.h"
 #include "kernels/host/parallel.h"
+#include "kernels/host/past_caches.h"
 #include "tests/bench/arena_memory.h"
 #include "tests/bench/ceilings.h"
 
@@ -36,20 +37,6 @@ void invert(std::uint32_t* words, std::int64_t count) {
       hn::StoreU(hn::Not(hn::LoadU(d, words + i + v * lanes)), d, words + i + v * lanes);
   }
   for (; i < count; ++i) words[i] = ~words[i];
-}
-
-/// `to` is aligned to a vector.
-void copy_streamed(const std::uint32_t* from, std::uint32_t* to, std::int64_t count) {
-  const hn::ScalableTag<std::uint32_t> d;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
-  std::int64_t i = 0;
-  for (; i + 4 * lanes <= count; i += 4 * lanes) {
-#pragma GCC unroll 4
-    for (int v = 0; v < 4; ++v)
-      hn::Stream(hn::LoadU(d, from + i + v * lanes), d, to + i + v * lanes);
-  }
-  for (; i < count; ++i) to[i] = from[i];
-  hwy::FlushStream();
 }
 
 /// `to` is aligned to a vector.
@@ -129,7 +116,9 @@ constexpr Way kBoth[] = {
      }},
     {"copy past the caches",
      [](Memory& m, std::int64_t begin, std::int64_t end) {
-       FORNAX_DISPATCH(copy_streamed)(m.from.data() + begin, m.to.data() + begin, end - begin);
+       const host::Writer writer(true);
+       writer.copy(m.from.data() + begin, m.to.data() + begin, kWordBytes * (end - begin));
+       writer.end();
      }},
     {"update", [](Memory& m, std::int64_t begin, std::int64_t end) {
        FORNAX_DISPATCH(invert)(m.from.data() + begin, end - begin);
