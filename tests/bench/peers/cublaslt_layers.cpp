@@ -3,6 +3,9 @@
 // has epilogues of relu and gelu_tanh, not of gelu.
 #include <cublasLt.h>
 
+#include <algorithm>
+#include <chrono>
+#include <limits>
 #include <memory>
 #include <stdexcept>
 #include <type_traits>
@@ -15,6 +18,7 @@ using namespace fornax;
 using bench::DeviceBuffer;
 
 constexpr std::uint64_t kWorkspaceBytes = 32u << 20;
+constexpr int kCandidates = 16, kTimedRounds = 5, kRunsOfRound = 10;
 
 void check(const char* what, cublasStatus_t status) {
   if (status != CUBLAS_STATUS_SUCCESS)
@@ -69,34 +73,59 @@ class Product {
           cublasLtMatmulDescSetAttribute(operation_.get(), name, &value, sizeof value));
   }
 
-  /// The library's first choice, once all is set.
+  /// Of the library's candidates the one whose runs take least, once all is set. Writes d.
   void choose() {
     const auto preference = make(cublasLtMatmulPreferenceCreate, cublasLtMatmulPreferenceDestroy);
     check("choosing an algorithm", cublasLtMatmulPreferenceSetAttribute(
                                        preference.get(), CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                        &kWorkspaceBytes, sizeof kWorkspaceBytes));
-    cublasLtMatmulHeuristicResult_t best{};
+    std::vector<cublasLtMatmulHeuristicResult_t> candidates(kCandidates);
     int found = 0;
     check("choosing an algorithm",
           cublasLtMatmulAlgoGetHeuristic(handle_, operation_.get(), a_layout_.get(),
                                          b_layout_.get(), d_layout_.get(), d_layout_.get(),
-                                         preference.get(), 1, &best, &found));
-    if (found == 0) throw std::runtime_error("cublasLt: there is no algorithm for this layer");
-    algorithm_ = best.algo;
-    workspace_ = DeviceBuffer(best.workspaceSize);
+                                         preference.get(), kCandidates, candidates.data(), &found));
+    candidates.resize(static_cast<std::size_t>(found));
+    double least = std::numeric_limits<double>::infinity();
+    const cublasLtMatmulHeuristicResult_t* best = nullptr;
+    workspace_ = DeviceBuffer(kWorkspaceBytes);
+    for (const auto& candidate : candidates) {
+      algorithm_ = candidate.algo;
+      const double seconds = candidate.state == CUBLAS_STATUS_SUCCESS ? seconds_of_a_run() : least;
+      if (seconds < least) least = seconds, best = &candidate;
+    }
+    if (best == nullptr) throw std::runtime_error("cublasLt: there is no algorithm for this layer");
+    algorithm_ = best->algo;
+    workspace_ = DeviceBuffer(best->workspaceSize);
   }
 
-  void run(float beta = 0, const float* c = nullptr) const {
-    const float alpha = 1;
-    check("a product",
-          cublasLtMatmul(handle_, operation_.get(), &alpha, a_, a_layout_.get(), b_,
-                         b_layout_.get(), &beta, c != nullptr ? c : d_, d_layout_.get(), d_,
-                         d_layout_.get(), &algorithm_, workspace_.data(),
-                         static_cast<std::size_t>(workspace_.bytes()), nullptr));
-  }
+  void run(float beta = 0, const float* c = nullptr) const { check("a product", enqueue(beta, c)); }
   std::int64_t workspace_bytes() const { return workspace_.bytes(); }
 
  private:
+  cublasStatus_t enqueue(float beta, const float* c) const {
+    const float alpha = 1;
+    return cublasLtMatmul(handle_, operation_.get(), &alpha, a_, a_layout_.get(), b_,
+                          b_layout_.get(), &beta, c != nullptr ? c : d_, d_layout_.get(), d_,
+                          d_layout_.get(), &algorithm_, workspace_.data(),
+                          static_cast<std::size_t>(workspace_.bytes()), nullptr);
+  }
+
+  /// The least of some rounds; infinite where the library refuses the algorithm.
+  double seconds_of_a_run() const {
+    double least = std::numeric_limits<double>::infinity();
+    if (enqueue(0, nullptr) != CUBLAS_STATUS_SUCCESS) return least;
+    for (int round = 0; round < kTimedRounds; ++round) {
+      bench::check("an algorithm", cudaDeviceSynchronize());
+      const auto begin = std::chrono::steady_clock::now();
+      for (int i = 0; i < kRunsOfRound; ++i) run();
+      bench::check("an algorithm", cudaDeviceSynchronize());
+      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
+      least = std::min(least, taken.count() / kRunsOfRound);
+    }
+    return least;
+  }
+
   static Owned<cublasLtMatrixLayout_t> side(Operand operand, std::int64_t rows,
                                             std::int64_t columns) {
     return operand.transposed ? layout(columns, rows) : layout(rows, columns);
