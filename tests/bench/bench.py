@@ -1,6 +1,8 @@
 # Runs one case after another: ours and its peers in turns, checked for equal results before.
+import os
 import pathlib
 import statistics
+import subprocess
 import tempfile
 
 import ceilings
@@ -12,16 +14,32 @@ HERE = pathlib.Path(__file__).resolve().parent
 PROGRAMS = {'onednn': ('onednn_layers', 'the CPU', 'libdnnl'),
             'cublaslt': ('cublaslt_layers', 'a GPU', 'cublasLt'),
             'cudnn': ('cudnn_ops', 'a GPU', 'cuDNN')}
-PEERS = ('torch', 'torch.compile', *PROGRAMS)
+TORCH_FORMS = {'torch.compile': 'compiled', 'torch.graph': 'captured'}  # words of torch_steps.py
+PEERS = ('torch', *TORCH_FORMS, *PROGRAMS)
 RANDOM = {'dropout'}      # other random numbers: only the means are the same
 RANDOM_TOLERANCE = 0.01
 CACHED_SAMPLE_SCALE = 0.1  # an op in the caches takes some microseconds
+# A GPU's times are steadier than a CPU's, and no pool of threads spins after its steps.
+GPU_SCALE, GPU_SETTLE_SCALE = 0.4, 0.1
+GPU_LONGEST_ANSWER = 150.0  # seconds
 # Where inputs and initial values are handed over: in memory, if the system has such a folder.
 FOLDER = '/dev/shm' if pathlib.Path('/dev/shm').is_dir() else None
 
 
 def words_of(given):
     return [f'{key}={value}' for key, value in given.items()]
+
+
+def library_folders(python):
+    """{LD_LIBRARY_PATH: the caller's, then the folders of NVIDIA's libraries in the packages of
+    `python`}: where a system has these in no folder of its own."""
+    code = 'import glob, sys; print(*(f for p in sys.path for f in glob.glob(f"{p}/nvidia/*/lib")))'
+    found = []
+    if python:
+        done = subprocess.run([python, '-c', code], capture_output=True, text=True, check=False)
+        found = done.stdout.split() if done.returncode == 0 else []
+    given = os.environ.get('LD_LIBRARY_PATH', '')
+    return {'LD_LIBRARY_PATH': ':'.join(filter(None, [given, *found]))}
 
 
 def check_same(case, ours, theirs):
@@ -34,8 +52,11 @@ def check_same(case, ours, theirs):
 
 
 class Bench:
-    def __init__(self, options, build, measured):
+    def __init__(self, options, build, measured, libraries=None):
+        """`libraries`: environment in which programs of the build find those of the GPU."""
         self.options, self.build, self.measured = options, build, measured
+        self.libraries = libraries or {}
+        self.on_gpu = options.device.startswith('cuda')
         self.repeats, self.sample_seconds = (5, 0.02) if options.quick else (41, 0.03)
         self.absent, self.versions, self.import_bytes = {}, {}, 0
         self.lasting = {}  # processes that load case after case
@@ -55,9 +76,21 @@ class Bench:
                 self._absent(peer, f'it runs on {where}')
             elif not (self.build / 'tests' / program).exists():
                 self._absent(peer, f'{library} was not found when the build was configured')
+            else:
+                self._open(peer)
+
+    def _open(self, peer):
+        """Whether its program starts: its libraries may be on another machine only."""
+        done = subprocess.run(self._program(peer, ''), input='', text=True, capture_output=True,
+                              check=False, env={**os.environ, **self.libraries})
+        if done.returncode != 0:
+            lines = done.stderr.strip().split('\n')
+            self._absent(peer, f'it does not start: {lines[-1] or done.returncode}')
 
     def _find_torch(self):
         """A process with the imports alone: its memory is not a step's."""
+        if 'torch.graph' in self.peers and not self.on_gpu:
+            self._absent('torch.graph', 'it runs on a GPU')
         wanted = [peer for peer in self.peers if peer.startswith('torch')]
         if not wanted:
             return
@@ -82,8 +115,17 @@ class Bench:
         return [self.build / 'tests' / ('op_bench' if kind == 'op' else 'steps_bench')]
 
     def _start(self, side, words, kind='', more_environment=None):
-        environment = {'FORNAX_MODULE_DIR': str(self.build), **(more_environment or {})}
-        return Server(self._program(side, kind) + words, self.options.threads, environment)
+        environment = {'FORNAX_MODULE_DIR': str(self.build), **(more_environment or {}),
+                       **({} if side.startswith('torch') else self.libraries)}
+        server = Server(self._program(side, kind) + words, self.options.threads, environment)
+        if self.on_gpu:
+            server.settle_seconds *= GPU_SETTLE_SCALE
+            server.longest_answer = GPU_LONGEST_ANSWER
+        return server
+
+    def _is_fresh(self, case):
+        """Processes of its own; where memory is a GPU's only what is timed from its start."""
+        return case.kind == 'start' if self.on_gpu else case.fresh
 
     def _words(self, side, case, data, more=None):
         threads = case.words.get('threads', self.options.threads)
@@ -91,17 +133,17 @@ class Bench:
         if side == 'ours' and device == 'cpu':
             device = f'cpu:{threads}'
         given = {**case.words, 'device': device, 'threads': threads, 'data': data, **(more or {})}
-        if side == 'torch.compile':
-            given['compiled'] = 1
+        if side in TORCH_FORMS:
+            given[TORCH_FORMS[side]] = 1
         return words_of(given)
 
     def _load(self, side, case, data, more=None):
         """The case in a process of its own, or in one that lasts."""
         words = self._words(side, case, data, more)
         kind = case.server_kind()
-        if case.fresh:
+        if self._is_fresh(case):
             return self._start(side, [kind, *words], kind).read_ready()
-        keep = side != 'ours' and case.kind != 'network'
+        keep = side != 'ours' and (self.on_gpu or case.kind != 'network')
         key = (side, kind == 'op' if side == 'ours' else keep)
         if key not in self.lasting:
             self.lasting[key] = self._start(side, [], kind, KEPT_PAGES if keep else None)
@@ -118,9 +160,18 @@ class Bench:
     def run(self, case):
         with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
             data = str(pathlib.Path(folder) / 'initial.safetensors')
-            if case.kind == 'start':
-                return self._run_start(case, data)
-            return self._run_steps(case, data)
+            try:
+                if case.kind == 'start':
+                    return self._run_start(case, data)
+                return self._run_steps(case, data)
+            except Failure:
+                self._drop_ended()
+                raise
+
+    def _drop_ended(self):
+        for key, server in list(self.lasting.items()):
+            if server.process.poll() is not None:
+                self.lasting.pop(key).close()
 
     def _peers(self, case, ours, data, failures):
         """The peers of a case that give the numbers of ours."""
@@ -132,11 +183,13 @@ class Bench:
             try:
                 server = self._load(peer, case, data, more)
                 check_same(case, ours.ready['check'], server.ready['check'])
+                server.ask(1)  # what fails after the load is a failure of this peer, too
                 servers[peer] = server
                 if peer in PROGRAMS:
                     self.versions[peer] = server.ready['version']
             except Failure as failure:
                 failures[peer] = str(failure)
+                self._drop_ended()
         return servers
 
     def _ceiling(self, by, work):
@@ -168,13 +221,13 @@ class Bench:
         failures = {}
         ours = self._load('ours', case, data)
         servers = self._peers(case, ours, data, failures)
-        on_gpu = self.options.device.startswith('cuda')
         work = case.work(ours.ready)
         floors = self.measured.floors(work)
-        ceiling = {by: self._ceiling(by, work) for by in floors} if not on_gpu else {}
+        ceiling = {by: self._ceiling(by, work) for by in floors} if not self.on_gpu else {}
         cached = self._cached(case)
         everyone = [ours, *ceiling.values(), *cached, *servers.values()]
-        interleave(everyone, self.repeats, self.sample_seconds, case.seconds)
+        scale = GPU_SCALE if self.on_gpu else 1.0
+        interleave(everyone, self.repeats, scale * self.sample_seconds, scale * case.seconds)
         result = self._result(case, ours, {p: s.samples for p, s in servers.items()})
         if floors:
             ceilings.add_floor(result, {by: ceiling[by].samples if ceiling else [seconds]
@@ -183,14 +236,14 @@ class Bench:
             parts = server.ready.get('fraction', 1.0) * self.options.threads
             result['cached_seconds'] = statistics.median(server.samples) / parts
         result['peak_bytes'] = ours.ask('memory')
-        if on_gpu:
+        if self.on_gpu:
             result['peak_bytes'] = ours.ready['arena_bytes'] + ours.ready['state_bytes']
         for peer, server in servers.items():
-            imports = self.import_bytes if case.fresh and not on_gpu else 0
+            imports = self.import_bytes if self._is_fresh(case) else 0
             result['peers'][peer]['peak_bytes'] = server.ask('memory') - imports
-        if self.options.profile and case.fresh:
+        if self.options.profile and self._is_fresh(case):
             result['profile'] = profiles.top_functions(ours, f'{data}.perf')
-        if case.fresh:
+        if self._is_fresh(case):
             for server in [ours, *servers.values()]:
                 server.close()
         result['failures'] = failures
@@ -200,7 +253,7 @@ class Bench:
         """Whole processes: from the start until the numbers of the first step are there."""
         self._load('ours', case, data).close()
         samples = {'ours': []}
-        for _ in range(3 if self.options.quick else 7):
+        for _ in range(3 if self.options.quick or self.on_gpu else 7):
             ours = self._load('ours', case, '')
             samples['ours'].append(ours.ready_seconds)
             ours.close()

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 ELEMENT_BYTES = 4
-TORCH, COMPILE, ONEDNN, CUBLASLT, CUDNN = 'torch', 'torch.compile', 'onednn', 'cublaslt', 'cudnn'
+TORCH, COMPILE, GRAPH = 'torch', 'torch.compile', 'torch.graph'
+ONEDNN, CUBLASLT, CUDNN = 'onednn', 'cublaslt', 'cudnn'
 MOST_MEMORY = 0.6         # of PyTorch's peak, for a training step
 LEAST_COPY_SHARE = 0.85   # of the floor by bytes, for ops that move bytes
 MOST_START_SECONDS = 0.1  # from the start of the process to the numbers of its first step
@@ -85,11 +86,11 @@ def network(widths, batch, **words):
 
 
 MLP = network([784, 512, 512, 10], 64, activation='relu', loss='cross_entropy', optimizer='adamw')
-BOTH = (TORCH, COMPILE)
+FORMS = (TORCH, COMPILE, GRAPH)
 
 
 def step(name, words, targets, **more):
-    return Case(name, 'steps', 'network', words, BOTH, targets, most_memory=MOST_MEMORY, **more)
+    return Case(name, 'steps', 'network', words, FORMS, targets, most_memory=MOST_MEMORY, **more)
 
 
 def steps():
@@ -203,6 +204,8 @@ def placements():
 
 
 def all_cases(listed_ops, threads):
-    return [*steps(), *ops(listed_ops), *layers(), *growth(threads), *graphs(), *placements(),
+    """Those of a GPU, `threads` 0, leave out what no device has a part in."""
+    on_host = [*graphs(), *placements()] if threads > 0 else []
+    return [*steps(), *ops(listed_ops), *layers(), *growth(threads), *on_host,
             Case('start to first mlp step', 'start', 'start', {**MLP, 'checked': '1'}, (TORCH,),
                  most_seconds=MOST_START_SECONDS)]

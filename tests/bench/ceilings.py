@@ -7,21 +7,25 @@ import subprocess
 from servers import Failure, environment
 
 SIZES = [1 << 20, 256 << 20]
+GPU_SIZES = [8 << 20, 32 << 20, 128 << 20, 1 << 30]  # in the second cache, and past it
 WORD_BYTES = 4
 NEAR = 0.5
 
 
 class Ceilings:
     """`values`: isa; fma_gflops by number of threads, or of the "device"; traffic_gbytes by bytes
-    read plus written, as many of each; of a CPU also read_gbytes and write_gbytes of reading and
-    writing alone; of a GPU also bf16_gemm_gflops."""
+    read plus written, as many of each; read_gbytes and write_gbytes of reading and writing alone;
+    of a GPU also bf16_gemm_gflops. Failure when they cannot be measured."""
 
-    def __init__(self, folder, device, threads):
+    def __init__(self, folder, device, threads, libraries):
         on_gpu = device.startswith('cuda')
         command = [folder / 'tests' / ('cuda_ceilings_bench' if on_gpu else 'ceilings_bench'),
                    device.partition(':')[2] or '0' if on_gpu else str(threads)]
-        done = subprocess.run([*command, *map(str, SIZES)], check=True, text=True,
-                              capture_output=True, env=environment(threads))
+        sizes = map(str, GPU_SIZES if on_gpu else SIZES)
+        done = subprocess.run([*command, *sizes], check=False, text=True, capture_output=True,
+                              env={**environment(threads), **libraries})
+        if done.returncode != 0:
+            raise Failure(f'the ceilings were not measured: {done.stderr.strip()}')
         self.values = json.loads(done.stdout)
         self._key = 'device' if on_gpu else str(threads)
 

@@ -1,5 +1,5 @@
-// What a GPU can do at most, as one line of JSON: f32 fma in registers, bytes copied in its memory,
-// and the bf16 product of the vendor's library (cublasLt).
+// What a GPU can do at most, as one line of JSON: f32 fma in registers, bytes of its memory copied,
+// read alone and written alone, and the bf16 product of the vendor's library (cublasLt).
 #include <cublasLt.h>
 #include <cuda_runtime.h>
 
@@ -18,6 +18,10 @@ namespace {
 constexpr int kChains = 16, kThreads = 256, kBlocksPerProcessor = 8, kSteps = 8192;
 constexpr std::int64_t kProduct = 8192;  // M = N = K
 constexpr std::size_t kWorkspaceBytes = 32u << 20;
+constexpr int kCandidates = 8;  // algorithms of the library that are tried
+constexpr int kInFlight = 4;    // vectors of 16 bytes that a thread loads at once
+constexpr std::size_t kMoved = 1ull
+                               << 30;  // bytes of a launch at least, so that it is no short one
 
 void check(cudaError_t status) {
   if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorString(status));
@@ -35,6 +39,35 @@ __global__ void fma_chains(float* sink, float x, float y) {
   float sum = 0;
   for (int i = 0; i < kChains; ++i) sum += chain[i];
   if (sum == 123.0f) *sink = sum;
+}
+
+enum class Access { copy, read, write };
+
+/// Passes over the same `count` vectors, past the first caches, so that those which fit are moved
+/// to and from the second one. What is read alone is summed; `to` is never written then.
+template <Access access>
+__global__ void pass_over(float4* to, const float4* from, std::int64_t count, int passes) {
+  const std::int64_t stride = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+  const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  float sum = 0;
+  for (int pass = 0; pass < passes; ++pass) {
+    const float written = static_cast<float>(pass);
+    for (std::int64_t i = first; i < count; i += kInFlight * stride) {
+      float4 value[kInFlight];
+#pragma unroll
+      for (int k = 0; k < kInFlight; ++k) {
+        value[k] = make_float4(written, written, written, written);
+        if (access != Access::write && i + k * stride < count)
+          value[k] = __ldcg(from + i + k * stride);
+      }
+#pragma unroll
+      for (int k = 0; k < kInFlight; ++k) {
+        sum += value[k].x + value[k].y + value[k].z + value[k].w;
+        if (access != Access::read && i + k * stride < count) __stcg(to + i + k * stride, value[k]);
+      }
+    }
+  }
+  if (access == Access::read && sum == 123.0f) to->x = sum;
 }
 
 class Bytes {
@@ -81,8 +114,27 @@ double fma_gflops(int processors) {
   return 2e-9 * kChains * kSteps * kThreads * static_cast<double>(blocks) / seconds;
 }
 
-/// GB/s of bytes read plus bytes written, of a copy with `bytes` resident in all.
-double traffic_gbytes(std::size_t bytes) {
+/// GB/s of bytes read plus bytes written, `bytes` in all, by one launch of many passes.
+template <Access access>
+double gbytes(int processors, std::size_t bytes) {
+  const std::size_t side = access == Access::copy ? bytes / 2 : bytes;
+  const Bytes from(side), to(access == Access::read ? sizeof(float4) : side);
+  check(cudaMemset(from.data(), 1, side));
+  auto* write = static_cast<float4*>(to.data());
+  const auto* read = static_cast<const float4*>(from.data());
+  auto count = static_cast<std::int64_t>(side / sizeof(float4));
+  int passes = static_cast<int>(std::max<std::size_t>(1, kMoved / bytes));
+  void* arguments[] = {&write, &read, &count, &passes};
+  const unsigned blocks = static_cast<unsigned>(processors * kBlocksPerProcessor);
+  const double seconds = best_seconds(20, [&] {
+    check(cudaLaunchKernel(reinterpret_cast<const void*>(pass_over<access>), dim3(blocks),
+                           dim3(kThreads), arguments, 0, nullptr));
+  });
+  return 1e-9 * static_cast<double>(bytes) * passes / seconds;
+}
+
+/// The same of the driver's copies.
+double copied_gbytes(std::size_t bytes) {
   const Bytes from(bytes / 2), to(bytes / 2);
   check(cudaMemset(from.data(), 1, bytes / 2));
   constexpr int kCopies = 10;  // one may be too short for events
@@ -128,43 +180,62 @@ double bf16_gemm_gflops() {
   check(cublasLtMatmulPreferenceCreate(&preference));
   check(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                              &kWorkspaceBytes, sizeof kWorkspaceBytes));
-  cublasLtMatmulHeuristicResult_t found;
+  cublasLtMatmulHeuristicResult_t found[kCandidates];
   int count = 0;
   check(cublasLtMatmulAlgoGetHeuristic(handle, product, layout, layout, layout, layout, preference,
-                                       1, &found, &count));
+                                       kCandidates, found, &count));
   if (count == 0) throw std::runtime_error("cublasLt offers no bf16 product");
   const float one = 1, zero = 0;
-  const double seconds = best_seconds(20, [&] {
-    check(cublasLtMatmul(handle, product, &one, a.data(), layout, b.data(), layout, &zero, c.data(),
-                         layout, c.data(), layout, &found.algo, workspace.data(), kWorkspaceBytes,
-                         nullptr));
-  });
+  double seconds = 1e30;
+  for (int i = 0; i < count; ++i)
+    seconds =
+        std::min(seconds, best_seconds(10, [&] {
+                   check(cublasLtMatmul(handle, product, &one, a.data(), layout, b.data(), layout,
+                                        &zero, c.data(), layout, c.data(), layout, &found[i].algo,
+                                        workspace.data(), kWorkspaceBytes, nullptr));
+                 }));
   cublasLtMatmulPreferenceDestroy(preference), cublasLtMatrixLayoutDestroy(layout);
   cublasLtMatmulDescDestroy(product), cublasLtDestroy(handle);
   return 2e-9 * static_cast<double>(kProduct) * static_cast<double>(elements) / seconds;
 }
 
-void measure(int count, char** argument) {
-  const int device = count > 1 ? std::atoi(argument[1]) : 0;
+/// Rates by bytes in all; `sizes` ends with a null pointer.
+template <class Rate>
+void print_rates(const char* name, char** sizes, const Rate& rate) {
+  std::printf(", \"%s\": {", name);
+  for (char** size = sizes; *size != nullptr; ++size)
+    std::printf("%s\"%s\": %.2f", size == sizes ? "" : ", ", *size,
+                rate(static_cast<std::size_t>(std::atoll(*size))));
+  std::printf("}");
+}
+
+void measure(char** argument) {
+  const int device = std::atoi(argument[1]);
   check(cudaSetDevice(device));
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, device));
   std::printf("{\"name\": \"%s\", \"isa\": \"sm_%d%d\", \"fma_gflops\": {\"device\": %.1f}",
               properties.name, properties.major, properties.minor,
               fma_gflops(properties.multiProcessorCount));
-  std::printf(", \"bf16_gemm_gflops\": %.1f, \"traffic_gbytes\": {", bf16_gemm_gflops());
-  for (int i = 2; i < count; ++i)
-    std::printf("%s\"%s\": %.2f", i > 2 ? ", " : "", argument[i],
-                traffic_gbytes(static_cast<std::size_t>(std::atoll(argument[i]))));
-  std::printf("}}\n");
+  std::printf(", \"bf16_gemm_gflops\": %.1f", bf16_gemm_gflops());
+  const int processors = properties.multiProcessorCount;
+  print_rates("traffic_gbytes", argument + 2, [=](std::size_t bytes) {
+    return std::max(gbytes<Access::copy>(processors, bytes), copied_gbytes(bytes));
+  });
+  print_rates("read_gbytes", argument + 2,
+              [=](std::size_t bytes) { return gbytes<Access::read>(processors, bytes); });
+  print_rates("write_gbytes", argument + 2,
+              [=](std::size_t bytes) { return gbytes<Access::write>(processors, bytes); });
+  std::printf("}\n");
 }
 
 }  // namespace
 
-/// cuda_ceilings_bench DEVICE [BYTES...]: the sizes of the copies.
+/// cuda_ceilings_bench DEVICE BYTES...
 int main(int count, char** argument) {
   try {
-    measure(count, argument);
+    if (count < 3) throw std::runtime_error("DEVICE BYTES... expected");
+    measure(argument);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "cuda_ceilings_bench: %s\n", error.what());
     return 1;

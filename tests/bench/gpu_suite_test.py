@@ -17,7 +17,7 @@ import stand_in
 from suite_test import HERE, program
 
 CASES = ('mlp 784|^softmax|gelu forward|mlp middle .* (relu forward|wgrad|512 forward)|batch 64'
-         '|build 10 |place unet|start')
+         '|start|build 10 |place unet')
 
 
 def run_suite(folder, *words):
@@ -79,7 +79,10 @@ class Gpu(unittest.TestCase):
         self.assertEqual(set(found['mlp middle 64 x 512 x 512 forward']['peers']), {'torch'})
         fused = found['mlp middle 64 x 512 x 512 relu forward']['peers']
         self.assertEqual(set(fused), {'torch', 'cublaslt'})
-        self.assertEqual(set(found['mlp 784-512-512-10']['peers']), {'torch', 'torch.compile'})
+        self.assertEqual(set(found['mlp 784-512-512-10']['peers']),
+                         {'torch', 'torch.compile', 'torch.graph'})
+        self.assertNotIn('build 10 layers', found)  # on the host alone
+        self.assertNotIn('place unet', found)
         self.assertEqual(report['versions']['cublaslt'], 'cublaslt_layers 1.2')
         self.assertEqual(report['absent'], {'onednn': 'it runs on the CPU'})
 
@@ -93,6 +96,47 @@ class Gpu(unittest.TestCase):
         self.assertRegex(self.said, r'\n\d+ of \d+ targets met\n$')
         self.assertNotIn('gemm', self.report)
 
+    def test_runs_add_up_to_one_file(self):
+        with tempfile.TemporaryDirectory() as folder:
+            stand_ins(pathlib.Path(folder))
+            words = ('--device', 'cuda:0', '--commit', 'a')
+            run_suite(folder, *words, '--cases', '^(softmax|gelu) forward', '--note', 'first')
+            _, report = run_suite(folder, *words, '--append', '--cases', '^gelu')
+            self.assertEqual([result['case'] for result in report['results']],
+                             ['softmax forward', 'gelu forward', 'gelu backward'])
+            self.assertEqual((report['note'], report['commit']), ('first', 'a'))
+            said, report = run_suite(folder, *words, '--missing', '--cases', '^(softmax|gelu) ')
+            self.assertEqual(len(report['results']), 4)
+            self.assertEqual(said.count('  after '), 1)
+            with self.assertRaisesRegex(SystemExit, 'another run: commit is a there and b here'):
+                run_suite(folder, *words[:-1], 'b', '--append', '--cases', '^gelu')
+
+    def test_a_case_that_fails_leaves_the_others(self):
+        with tempfile.TemporaryDirectory() as folder:
+            stand_ins(pathlib.Path(folder))
+            program = pathlib.Path(folder) / 'tests' / 'op_bench'
+            head = 'def ready(words):\n'
+            program.write_text(program.read_text().replace(
+                head, f"{head}    assert 'name=gelu' not in words, 'planted'\n"))
+            said = '1 of 2 cases failed:\ngelu forward: .*planted'
+            with self.assertRaisesRegex(SystemExit, said):
+                run_suite(folder, '--device', 'cuda:0', '--cases', '^(gelu|softmax) forward')
+            report = json.loads((pathlib.Path(folder) / 'results.json').read_text())
+            self.assertEqual([result['case'] for result in report['results']], ['softmax forward'])
+
+    def test_a_peer_that_fails_is_named_and_leaves_the_case(self):
+        with tempfile.TemporaryDirectory() as folder:
+            stand_ins(pathlib.Path(folder))
+            for name, where in (('cudnn_ops', 'def main():'), ('cublaslt_layers', 'seconds * int')):
+                program = pathlib.Path(folder) / 'tests' / name
+                planted = program.read_text().replace(where, {
+                    'def main():': "def main():\n    sys.exit('no libcudnn.so.9')",
+                    'seconds * int': 'seconds * planted * int'}[where])
+                program.write_text(planted)
+            _, report = run_suite(folder, '--device', 'cuda:0', '--cases', 'middle .*wgrad')
+        self.assertEqual(report['absent']['cudnn'], 'it does not start: no libcudnn.so.9')
+        self.assertIn("'planted' is not defined", report['results'][0]['failures']['cublaslt'])
+
     def test_absent_peers_are_named_with_the_reason(self):
         with tempfile.TemporaryDirectory() as folder:
             stand_ins(pathlib.Path(folder))
@@ -103,6 +147,7 @@ class Gpu(unittest.TestCase):
         self.assertEqual(report['absent'], {
             'torch': '--python or FORNAX_BENCH_PYTHON names no Python',
             'torch.compile': '--python or FORNAX_BENCH_PYTHON names no Python',
+            'torch.graph': '--python or FORNAX_BENCH_PYTHON names no Python',
             'onednn': 'it runs on the CPU', 'cublaslt': f'cublasLt {reason}',
             'cudnn': f'cuDNN {reason}'})
         self.assertIn(f'peer cudnn is absent: cuDNN {reason}', said)
@@ -125,7 +170,7 @@ class Gpu(unittest.TestCase):
         for line in ('- device cuda:0, a card, instruction set sm_90', '- cudnn cudnn_ops 1.2',
                      '- fma 50000.0 GFLOP/s on the device, bf16 products 600000 GFLOP/s',
                      '- onednn was absent: it runs on the CPU',
-                     '| cublaslt | 500.000 us | 0.0 % | 0.50 |', '### Placing the buffers'):
+                     '| cublaslt | 500.000 us | 0.0 % | 0.50 |'):
             self.assertIn(line, text)
         for group in ('steps', 'ops', 'layers'):
             self.assertIn('<svg', (docs / 'pictures' / f'card_{group}.svg').read_text())

@@ -10,7 +10,10 @@ def has(program):
 
 
 def _first_line(command, **options):
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
+    except OSError:
+        return ''
     return done.stdout.split('\n')[0].strip()
 
 
@@ -25,16 +28,22 @@ def _cpu_model():
     return f'{names.get("model name", "unknown")} ({family})'
 
 
-def describe(root, build):
+def _commit(root, named):
+    """`named` if it is given; else what git knows, if there is git and `root` is a repository."""
+    known = _first_line(['git', 'rev-parse', '--short=12', 'HEAD'], cwd=root)
+    changed = _first_line(['git', 'status', '--porcelain', '--untracked-files=no'], cwd=root)
+    return {'commit': named or known or 'unknown',
+            'commit_is_clean': bool(named or known and not changed)}
+
+
+def describe(root, build, commit):
+    """`commit`: its name, if the caller knows it."""
     compiler = 'c++'
     for line in (build / 'CMakeCache.txt').read_text().split('\n'):
         if line.startswith('CMAKE_CXX_COMPILER:'):
             compiler = line.partition('=')[2]
-    changed = _first_line(['git', 'status', '--porcelain', '--untracked-files=no'], cwd=root)
     return {'cpu': _cpu_model(), 'cpus': len(os.sched_getaffinity(0)),
-            'compiler': _first_line([compiler, '--version']),
-            'commit': _first_line(['git', 'rev-parse', '--short=12', 'HEAD'], cwd=root),
-            'commit_is_clean': not changed}
+            'compiler': _first_line([compiler, '--version']) or 'unknown', **_commit(root, commit)}
 
 
 def fma_rates(ceilings):
@@ -76,7 +85,29 @@ def write(report, path):
     """One line a result, so that a change of one case is a change of one line."""
     rows = [json.dumps(result) for result in report['results']]
     rest = json.dumps({key: value for key, value in report.items() if key != 'results'}, indent=1)
-    path.write_text(rest.rstrip('}\n') + ',\n "results": [\n  ' + ',\n  '.join(rows) + '\n ]\n}\n')
+    partial = path.with_name(f'{path.name}.partial')  # the file is whole at any time
+    partial.write_text(rest.rstrip('}\n') + ',\n "results": [\n  ' + ',\n  '.join(rows)
+                       + '\n ]\n}\n')
+    partial.replace(path)
+
+
+SAME = ('commit', 'commit_is_clean', 'device', 'threads', 'cpu', 'cpus', 'compiler', 'quick')
+
+
+def add_to(old, new):
+    """The report `new`, of a run of the same program on the same machine, with the results of `old`
+    that it does not have; ValueError says what differs."""
+    for key in SAME:
+        if old[key] != new[key]:
+            raise ValueError(f'{key} is {old[key]} there and {new[key]} here')
+    cards = [report['ceilings'].get('name') for report in (old, new)]
+    if cards[0] != cards[1]:
+        raise ValueError(f'the device is {cards[0]} there and {cards[1]} here')
+    names = {result['case'] for result in new['results']}
+    kept = [result for result in old['results'] if result['case'] not in names]
+    together = {key: {**old.get(key, {}), **new.get(key, {})} for key in ('versions', 'absent')}
+    return {**old, **new, **together, 'load_before': old['load_before'],
+            'note': new['note'] or old['note'], 'results': kept + new['results']}
 
 
 def duration(seconds):

@@ -2,9 +2,10 @@
 import math
 from html import escape
 
-OURS, THEIRS, SECOND, FAINT, INK = '#0b6e99', '#c2571a', '#6b7f2a', '#d8d8d8', '#222222'
-COLORS = {'fornax': OURS, 'torch': THEIRS, 'torch.compile': SECOND, 'onednn': SECOND,
-          'cublaslt': SECOND, 'cudnn': SECOND}
+OURS, THEIRS, SECOND, THIRD = '#0b6e99', '#c2571a', '#6b7f2a', '#7d4f9e'
+FAINT, INK = '#d8d8d8', '#222222'
+COLORS = {'fornax': OURS, 'torch': THEIRS, 'torch.compile': SECOND, 'torch.graph': THIRD,
+          'onednn': SECOND, 'cublaslt': SECOND, 'cudnn': SECOND}
 FONT = 'font-family="DejaVu Sans, Helvetica, Arial, sans-serif"'
 
 

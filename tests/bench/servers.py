@@ -1,8 +1,11 @@
 # Processes that run steps on demand, and how they are timed against each other.
+import contextlib
 import json
 import os
 import statistics
 import subprocess
+import tempfile
+import threading
 import time
 
 SETTLE_SECONDS = 0.02    # a pool that spins after its last step must not disturb the next server
@@ -14,9 +17,10 @@ class Failure(Exception):
 
 def environment(threads):
     """The caller's environment, with the same threads for every library and without settings that
-    make OpenBLAS choose kernels of another processor."""
+    make OpenBLAS choose kernels of another processor. NVIDIA's libraries compute f32 as such."""
     values = {name: value for name, value in os.environ.items()
               if name not in ('OPENBLAS_CORETYPE', 'OPENBLAS_L2_SIZE')}
+    values['NVIDIA_TF32_OVERRIDE'] = '0'
     for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS',
                  'FORNAX_NUM_THREADS'):
         values[name] = str(threads)
@@ -32,18 +36,28 @@ class Server:
 
     def __init__(self, command, threads, more_environment=None):
         self.begin = time.perf_counter()
+        self.errors = tempfile.TemporaryFile('w+')  # a pipe that nobody reads would fill
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                        stdout=subprocess.PIPE, stderr=self.errors, text=True,
                                         env={**environment(threads), **(more_environment or {})})
         self.ready, self.ready_seconds = {}, 0.0
         self.steps, self.samples = 1, []
         self.sample_scale = 1.0  # of the time that one sample of the others takes
+        self.settle_seconds = SETTLE_SECONDS
+        self.longest_answer = None  # seconds, after which the process is ended
 
     def _line(self):
+        watch = threading.Timer(self.longest_answer or 0.0, self.process.kill)
+        if self.longest_answer:
+            watch.start()
         line = self.process.stdout.readline()
+        watch.cancel()
         if not line:
-            error = self.process.stderr.read().strip().split('\n')[-1]
-            raise Failure(error or f'{self.process.args[0]} ended early')
+            self.process.wait()
+            self.errors.seek(0)
+            error = self.errors.read().strip().split('\n')[-1]
+            raise Failure(error or f'{self.process.args[0]} ended early, status '
+                          f'{self.process.returncode}')
         return line
 
     def _send(self, text):
@@ -78,12 +92,13 @@ class Server:
             steps = min(self.steps, 4 * steps)
 
     def sample(self):
-        time.sleep(SETTLE_SECONDS)
+        time.sleep(self.settle_seconds)
         self.samples.append(self.ask(self.steps) / self.steps)
 
     def close(self):
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            stream.close()
+        for stream in (self.process.stdin, self.process.stdout, self.errors):
+            with contextlib.suppress(BrokenPipeError):  # what a process that ended did not read
+                stream.close()
         self.process.wait()
 
 
@@ -92,7 +107,7 @@ def interleave(servers, repeats, sample_seconds, seconds):
     for server in servers:
         server.calibrate(server.sample_scale * sample_seconds)
         server.sample()
-    turn = sum(server.samples[0] * server.steps + SETTLE_SECONDS for server in servers)
+    turn = sum(server.samples[0] * server.steps + server.settle_seconds for server in servers)
     for _ in range(max(5, min(repeats, int(seconds / turn))) - 1):
         for server in servers:
             server.sample()

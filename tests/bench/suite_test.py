@@ -2,8 +2,11 @@
 # The suite's own checks: wrong numbers, slowdowns and missed targets are found; pictures are XML.
 import importlib.machinery
 import importlib.util
+import os
 import pathlib
+import tempfile
 import unittest
+from unittest import mock
 from xml.etree import ElementTree
 
 import cases
@@ -122,6 +125,17 @@ class Suite(unittest.TestCase):
         self.assertNotIn('in cache', old[0])
         for lines in (new, old):
             self.assertEqual(len({line.count('|') for line in lines if line}), 1)
+
+    def test_a_tree_without_git_is_described(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / 'CMakeCache.txt').write_text(f'CMAKE_CXX_COMPILER:FILEPATH={root}/none\n')
+            for path in (os.environ['PATH'], folder):
+                with mock.patch.dict(os.environ, {'PATH': path, 'GIT_CEILING_DIRECTORIES': folder}):
+                    unknown, named = (machine.describe(root, root, name) for name in ('', 'abc'))
+                found = [(its['commit'], its['commit_is_clean']) for its in (unknown, named)]
+                self.assertEqual(found, [('unknown', False), ('abc', True)])
+                self.assertEqual(unknown['compiler'], 'unknown')
 
     def test_names_are_unique(self):
         names = [case.name for case in cases.all_cases([('add', True), ('sgd', False)], 6)]

@@ -1,7 +1,9 @@
 #!/usr/bin/env -S python3 -B
 # PyTorch's side of steps_bench and op_bench: the same words, the same lines in and out (server.h).
-# Initial values and inputs are read from data=FILE. compiled=1 wraps the step in torch.compile;
-# "import_only" stops after the imports. Optimizers run fused, PyTorch's quickest form.
+# Initial values and inputs are read from data=FILE. compiled=1 has torch.compile make all up to the
+# loss of a network, captured=1 also captures the whole step as one CUDA graph; "import_only" stops
+# after the imports. Optimizers run fused, PyTorch's quickest form. A network's step begins with its
+# batch in ordinary host memory and ends with the loss there.
 import ctypes
 import gc
 import json
@@ -27,11 +29,12 @@ def synchronize(given):
         torch.cuda.synchronize()
 
 
-def load(given):
+def load(given, on_host=()):
+    """The tensors of data=FILE on the device, those named in `on_host` in the host's memory."""
     from safetensors.torch import load_file
     device = device_of(given)
     # Copies: the file's pages are not this process's memory.
-    tensors = {name: tensor.to(device, copy=True)
+    tensors = {name: tensor.to('cpu' if name in on_host else device, copy=True)
                for name, tensor in load_file(given['data']).items()}
     forget_peak()
     return tensors
@@ -42,7 +45,8 @@ def optimizer(parameters, given):
     rate = float(given.get('rate', 1e-3))
     if given.get('optimizer', 'adamw') == 'sgd':
         return torch.optim.SGD(parameters, lr=rate, fused=True)
-    return torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01, fused=True)
+    return torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01, fused=True,
+                             capturable=given.get('captured') == '1')
 
 
 def network(given, tensors):
@@ -71,9 +75,11 @@ def loss_function(name):
 
 
 def network_step(given):
-    """One training step that returns its loss; the loss leaves the device as ours does."""
+    """One training step that returns its loss; the batch goes to the device and the loss leaves it
+    as ours do."""
     import torch
-    tensors = load(given)
+    device = device_of(given)
+    tensors = load(given, on_host=('input.x', 'input.target'))
     x, target = tensors.pop('input.x'), tensors.pop('input.target')
     if target.dtype == torch.int32:
         target = target.long()
@@ -84,17 +90,55 @@ def network_step(given):
     def forward(x, target):
         return loss_of(model(x), target)
 
-    if given.get('compiled') == '1':
-        forward = torch.compile(forward)
-
-    def step():
+    def train(x, target):
         update.zero_grad(set_to_none=True)
         loss = forward(x, target)
         loss.backward()
         update.step()
+        return loss
+
+    checked = int(given.get('checked', 5))
+    captured = given.get('captured') == '1'
+    if captured or given.get('compiled') == '1':
+        torch.compiler.reset()  # code of an earlier case is of other shapes
+        # On a GPU the quickest mode, which captures forward and backward as CUDA graphs.
+        mode = 'default' if captured or device == 'cpu' else 'reduce-overhead'
+        forward = torch.compile(forward, dynamic=False, mode=mode)
+    if captured:
+        return captured_step(train, (model, update), (x, target), checked)
+
+    def step():
+        return train(x.to(device), target.to(device)).item()
+
+    return step, [[step() for _ in range(checked)]]
+
+
+def captured_step(train, state, batch, checked):
+    """Replays of one graph of the whole step, whose inputs are copied to where it reads them.
+    `state`: the model and its optimizer. Losses are those of the steps that warm up, which capture
+    demands and which train as any other, and of the first replay."""
+    import torch
+    model, update = state
+    losses = []
+    static = [tensor.to(next(model.parameters()).device) for tensor in batch]
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(checked - 1):
+            losses.append(train(*static).item())
+    torch.cuda.current_stream().wait_stream(stream)
+    update.zero_grad(set_to_none=True)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = train(*static)
+
+    def step():
+        for to, tensor in zip(static, batch):
+            to.copy_(tensor)
+        graph.replay()
         return loss.item()
 
-    return step, [[step() for _ in range(int(given.get('checked', 5)))]]
+    return step, [[*losses, step()]]
 
 
 def digest(tensor):
@@ -213,7 +257,8 @@ class Process:
         import torch
         self.given = settings(words[1:])
         torch.set_num_threads(int(self.given.get('threads', 1)))
-        torch.set_float32_matmul_precision('highest')
+        torch.set_float32_matmul_precision('highest')  # f32 products are those of f32
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         self.step, check = KINDS[words[0]](self.given)
         if words[0] in ('op', 'layer'):
             forget_peak()  # what the check took is not a step's
