@@ -1,6 +1,7 @@
 # What is said about a run of the benchmarks besides its times, and the lines of its table.
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -36,14 +37,26 @@ def _commit(root, named):
             'commit_is_clean': bool(named or known and not changed)}
 
 
-def describe(root, build, commit):
-    """`commit`: its name, if the caller knows it."""
-    compiler = 'c++'
+def _compiler(build):
+    name = 'c++'
     for line in (build / 'CMakeCache.txt').read_text().split('\n'):
         if line.startswith('CMAKE_CXX_COMPILER:'):
-            compiler = line.partition('=')[2]
+            name = line.partition('=')[2]
+    return _first_line([name, '--version'])
+
+
+def _compiler_of(program):
+    """As the compiler left its name in the program, which may come from another machine."""
+    content = program.read_bytes()
+    found = re.search(rb'clang version [^\0]+', content) or re.search(rb'GCC: [^\0]+', content)
+    return found[0].decode() if found else ''
+
+
+def describe(root, build, options):
+    """`options`: with no_build, and commit: its name, if the caller knows it."""
+    compiler = _compiler_of(build / 'tests' / 'op_bench') if options.no_build else _compiler(build)
     return {'cpu': _cpu_model(), 'cpus': len(os.sched_getaffinity(0)),
-            'compiler': _first_line([compiler, '--version']) or 'unknown', **_commit(root, commit)}
+            'compiler': compiler or 'unknown', **_commit(root, options.commit)}
 
 
 def fma_rates(ceilings):

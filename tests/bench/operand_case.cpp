@@ -16,6 +16,7 @@ namespace fornax::bench {
 namespace {
 
 constexpr std::int64_t kDigestElements = 64;
+constexpr std::int64_t kReturnedFromDevice = 4096;  // the peers of a GPU return nothing to the host
 
 double element(const Tensor& tensor, std::int64_t i) {
   const auto at = static_cast<std::size_t>(i);
@@ -32,7 +33,10 @@ double element(const Tensor& tensor, std::int64_t i) {
 std::vector<double> digest(const Tensor& tensor) {
   const std::int64_t count = tensor.shape().elements();
   double sum = 0;
-  for (std::int64_t i = 0; i < count; ++i) sum += std::abs(element(tensor, i));
+  if (tensor.dtype() == DType::f32)
+    for (const float value : tensor.as<float>()) sum += std::abs(double{value});
+  else
+    for (std::int64_t i = 0; i < count; ++i) sum += std::abs(element(tensor, i));
   std::vector<double> numbers{sum / static_cast<double>(std::max<std::int64_t>(count, 1))};
   const std::int64_t shown = std::min(count, kDigestElements);
   for (std::int64_t i = 0; i < shown; ++i)
@@ -81,8 +85,9 @@ Case load_operand_case(OperandCase c, const Settings& settings) {
   Case loaded;
   write_data(settings, c.operands);
   CompileOptions options;
-  for (const Value& result : c.results)
-    options.outputs.push_back(beginning(result, c.returned_bytes));
+  const bool on_cpu = settings.device().kind == Device::Kind::cpu;
+  const std::int64_t returned = on_cpu ? c.returned_bytes : kReturnedFromDevice;
+  for (const Value& result : c.results) options.outputs.push_back(beginning(result, returned));
   const auto wanted = check(c, options.outputs, filled_state(c, settings), loaded.check);
   const State state = filled_state(c, settings);
   c.operands.clear();

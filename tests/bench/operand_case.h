@@ -9,9 +9,10 @@ namespace fornax::bench {
 /// Operands are parameters or states of the graph, so that a step copies none of them.
 struct OperandCase {
   Graph graph;
-  std::vector<Value> results;           ///< what the ops give, f32 or bf16 or i32
-  TensorMap operands;                   ///< by name; what the peer reads from data=FILE
-  std::int64_t returned_bytes = 65536;  ///< a step may as well return smaller results whole
+  std::vector<Value> results;  ///< what the ops give, f32 or bf16 or i32
+  TensorMap operands;          ///< by name; what the peer reads from data=FILE
+  /// On the CPU a step may as well return smaller results whole.
+  std::int64_t returned_bytes = 65536;
 };
 
 /// What a tensor of f32, bf16 or i32 is compared by: the mean of its magnitudes and up to 64 of its

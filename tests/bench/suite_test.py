@@ -130,12 +130,17 @@ class Suite(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             root = pathlib.Path(folder)
             (root / 'CMakeCache.txt').write_text(f'CMAKE_CXX_COMPILER:FILEPATH={root}/none\n')
+            (root / 'tests').mkdir()
+            (root / 'tests' / 'op_bench').write_bytes(b'..\0GCC: (made) 12.2\0..')
             for path in (os.environ['PATH'], folder):
                 with mock.patch.dict(os.environ, {'PATH': path, 'GIT_CEILING_DIRECTORIES': folder}):
-                    unknown, named = (machine.describe(root, root, name) for name in ('', 'abc'))
+                    unknown, named = (
+                        machine.describe(root, root, mock.Mock(commit=name, no_build=bool(name)))
+                        for name in ('', 'abc'))
                 found = [(its['commit'], its['commit_is_clean']) for its in (unknown, named)]
                 self.assertEqual(found, [('unknown', False), ('abc', True)])
                 self.assertEqual(unknown['compiler'], 'unknown')
+                self.assertEqual(named['compiler'], 'GCC: (made) 12.2')
 
     def test_names_are_unique(self):
         names = [case.name for case in cases.all_cases([('add', True), ('sgd', False)], 6)]
