@@ -1,6 +1,7 @@
 # Runs one case after another: ours and its peers in turns, checked for equal results before.
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -21,9 +22,16 @@ RANDOM_TOLERANCE = 0.01
 CACHED_SAMPLE_SCALE = 0.1  # an op in the caches takes some microseconds
 # A GPU's times are steadier than a CPU's, and no pool of threads spins after its steps.
 GPU_SCALE, GPU_SETTLE_SCALE = 0.4, 0.1
+GPU_WARM_SECONDS = 0.05     # within which a card that waited for a load raises its clocks
 GPU_LONGEST_ANSWER = 150.0  # seconds
-# Where inputs and initial values are handed over: in memory, if the system has such a folder.
-FOLDER = '/dev/shm' if pathlib.Path('/dev/shm').is_dir() else None
+LARGEST_DATA = 1 << 30
+
+
+def folder_in_memory(path='/dev/shm'):
+    """Where inputs and initial values are handed over; None, the system's own choice, where `path`
+    is absent or has little room."""
+    there = pathlib.Path(path)
+    return path if there.is_dir() and shutil.disk_usage(path).free >= LARGEST_DATA else None
 
 
 def words_of(given):
@@ -97,10 +105,14 @@ class Bench:
         reason = '--python or FORNAX_BENCH_PYTHON names no Python'
         if self.options.python:
             try:
-                server = self._start('torch', ['import_only']).read_ready()
+                server = self._start('torch', ['import_only'], '',
+                                     KEPT_PAGES if self.on_gpu else None).read_ready()
                 self.versions['torch'] = server.ready['version']
                 self.import_bytes = server.ask('memory')
-                server.close()
+                if self.on_gpu:  # imports take long, and its memory is not that of the host
+                    self.lasting['torch', True] = server
+                else:
+                    server.close()
                 return
             except (Failure, OSError) as failure:
                 reason = str(failure)
@@ -120,6 +132,7 @@ class Bench:
         server = Server(self._program(side, kind) + words, self.options.threads, environment)
         if self.on_gpu:
             server.settle_seconds *= GPU_SETTLE_SCALE
+            server.warm_seconds = GPU_WARM_SECONDS
             server.longest_answer = GPU_LONGEST_ANSWER
         return server
 
@@ -158,7 +171,7 @@ class Bench:
             server.close()
 
     def run(self, case):
-        with tempfile.TemporaryDirectory(dir=FOLDER) as folder:
+        with tempfile.TemporaryDirectory(dir=folder_in_memory()) as folder:
             data = str(pathlib.Path(folder) / 'initial.safetensors')
             try:
                 if case.kind == 'start':

@@ -18,6 +18,7 @@ namespace {
 constexpr int kChains = 16, kThreads = 256, kBlocksPerProcessor = 8, kSteps = 8192;
 constexpr std::int64_t kProduct = 8192;  // M = N = K
 constexpr std::size_t kWorkspaceBytes = 32u << 20;
+constexpr double kLeastSeconds = 0.2;
 constexpr int kCandidates = 8;  // algorithms of the library that are tried
 constexpr int kInFlight = 4;    // vectors of 16 bytes that a thread loads at once
 constexpr std::size_t kMoved = 1ull
@@ -82,20 +83,22 @@ class Bytes {
   void* data_ = nullptr;
 };
 
-/// Least seconds of `repeats` runs, by events, after one that warms up.
+/// Least seconds of `repeats` runs at least, by events, after one that warms up; of as many as take
+/// kLeastSeconds, within which a card that was idle raises its clocks.
 template <class Body>
 double best_seconds(int repeats, const Body& body) {
   cudaEvent_t begin, end;
   check(cudaEventCreate(&begin));
   check(cudaEventCreate(&end));
-  double best = 1e30;
-  for (int r = 0; r <= repeats; ++r) {
+  double best = 1e30, spent = 0;
+  for (int r = 0; r <= repeats || spent < kLeastSeconds; ++r) {
     check(cudaEventRecord(begin));
     body();
     check(cudaEventRecord(end));
     check(cudaEventSynchronize(end));
     float milliseconds = 0;
     check(cudaEventElapsedTime(&milliseconds, begin, end));
+    spent += 1e-3 * milliseconds;
     if (r > 0) best = std::min(best, 1e-3 * milliseconds);
   }
   cudaEventDestroy(begin), cudaEventDestroy(end);

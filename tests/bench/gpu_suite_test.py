@@ -152,6 +152,20 @@ class Gpu(unittest.TestCase):
             'cudnn': f'cuDNN {reason}'})
         self.assertIn(f'peer cudnn is absent: cuDNN {reason}', said)
 
+    def test_data_is_in_memory_where_there_is_room(self):
+        self.assertEqual(bench.folder_in_memory(self.folder), self.folder)
+        self.assertIsNone(bench.folder_in_memory(self.folder / 'absent'))
+        little = mock.Mock(free=64 << 20)
+        with mock.patch.object(bench.shutil, 'disk_usage', lambda path: little):
+            self.assertIsNone(bench.folder_in_memory(self.folder))
+
+    def test_a_process_that_hangs_is_ended(self):
+        server = servers.Server([sys.executable, '-c', 'import time; time.sleep(100)'], 1)
+        self.addCleanup(server.close)
+        server.longest_answer = 0.1
+        with self.assertRaisesRegex(servers.Failure, 'ended early, status -9'):
+            server.ask('1')
+
     def test_a_gpu_is_no_peer_of_the_cpu(self):
         options = mock.Mock(device='cpu', peers='cublaslt,cudnn', python='', quick=True)
         absent = bench.Bench(options, self.folder, None).absent

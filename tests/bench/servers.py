@@ -44,6 +44,7 @@ class Server:
         self.steps, self.samples = 1, []
         self.sample_scale = 1.0  # of the time that one sample of the others takes
         self.settle_seconds = SETTLE_SECONDS
+        self.warm_seconds = 0.0  # of steps before the first sample, at least
         self.longest_answer = None  # seconds, after which the process is ended
 
     def _line(self):
@@ -83,9 +84,10 @@ class Server:
         return float(self._line())
 
     def calibrate(self, seconds):
-        """Warms up for about `seconds`, then sets the steps of one sample to last as long."""
+        """Warms up for about `seconds`, at least, then sets the steps of a sample to last as
+        long."""
         spent, steps = 0.0, 1
-        while spent < seconds:
+        while spent < max(seconds, self.warm_seconds):
             taken = self.ask(steps)
             spent += taken
             self.steps = max(1, round(steps * seconds / max(taken, 1e-9)))
