@@ -1,11 +1,11 @@
-// Cross entropy, its gradient and the count of right arg-maxes on CUDA: one
-// warp a row, then one warp that sums the rows in order and looks at their
-// labels. Bound by bytes: 4 a logit forward (read again from the caches), 8
-// backward.
+// Cross entropy, its gradient and the count of right arg-maxes on CUDA: one warp a row, or several
+// narrow rows, then one block that sums the rows in order and looks at their labels. Bound by
+// bytes: 4 a logit forward (read again from the caches), 8 backward.
 #include "kernels/cross_entropy/cross_entropy_row.h"
 #include "kernels/device/launch.cuh"
 #include "kernels/launch_plan.h"
 #include "kernels/offer.h"
+#include "kernels/reduction/chain_sum.cuh"
 #include "kernels/softmax/row.cuh"
 
 namespace fornax::kernels {
@@ -16,262 +16,264 @@ using numeric::label_kind;
 using numeric::LabelKind;
 
 constexpr int kBlock = 128;
+constexpr int kFinalBlock = 512;  ///< of the kernels that end with one block
 
 struct LogitRows {
-  const float *x;
-  const std::int32_t *labels;
+  const float* x;
+  const std::int32_t* labels;
   std::int64_t rows, classes, ignore_index;
-  bool aligned;
+  int lanes;
 };
 
-/// One warp a row: its log-sum-exp and its loss.
-__global__ void
-cross_entropy_warp_per_row(LogitRows t, numeric::SmoothedTarget<float> target,
-                           float *log_sum_exp, float *losses) {
-  const std::int64_t row = grid_thread() / 32;
-  if (row >= t.rows)
-    return;
-  const float *x = t.x + row * t.classes;
-  const float largest = warp_maximum(x, t.classes, t.aligned);
-  const float sum = warp_sum_of_exp(x, largest, t.classes, t.aligned);
-  float mean = 0;
-  if (target.smoothing != 0)
-    mean = warp_sum(t.classes,
-                    [=](std::int64_t i, int valid) {
-                      return read_up_to_four(x + i, valid, t.aligned);
-                    }) /
-           static_cast<float>(t.classes);
-  if (lane_index() != 0)
-    return;
-  const float log_sum = largest + numeric::log(sum);
-  const std::int32_t label = read(t.labels + row);
-  const bool valid =
-      label_kind(label, t.ignore_index, t.classes) == LabelKind::valid;
-  write(log_sum_exp + row, log_sum);
-  write(losses + row,
-        valid ? numeric::row_loss(log_sum, read(x + label), mean, target)
-              : 0.0f);
+FORNAX_DEVICE LabelKind kind_of(const LogitRows& t, std::int64_t label) {
+  return label_kind(label, t.ignore_index, t.classes);
 }
 
-/// How many labels count, and the first bad one (rows: none), by one warp; in
-/// every lane.
-struct LabelTally {
+/// A row's log-sum-exp and its loss.
+__global__ void cross_entropy_warp_per_row(LogitRows t, numeric::SmoothedTarget<float> target,
+                                           float* log_sum_exp, float* losses) {
+  const RowPlace place = row_place(t.rows, t.lanes);
+  if (place.idle) return;
+  const float* x = t.x + place.row * t.classes;
+  const float largest = maximum_of_row(place, x, t.classes);
+  const float sum = sum_of_exp(place, x, largest, t.classes);
+  float mean = 0;
+  if (target.smoothing != 0)
+    mean = sum_of_row(place, t.classes, [=](std::int64_t i) { return read(x + i); }) /
+           static_cast<float>(t.classes);
+  if (place.lane != 0 || !place.writes) return;
+  const float log_sum = largest + numeric::log(sum);
+  const std::int32_t label = read(t.labels + place.row);
+  const bool valid = kind_of(t, label) == LabelKind::valid;
+  write(log_sum_exp + place.row, log_sum);
+  write(losses + place.row,
+        valid ? numeric::row_loss(log_sum, read(x + label), mean, target) : 0.0f);
+}
+
+/// How many labels count, how many rows are hits, and the first bad label (rows: none).
+struct RowTally {
   std::int64_t first_bad;
-  std::int32_t counted;
+  std::int32_t counted, hits;
 };
-FORNAX_DEVICE LabelTally tally_labels(const LogitRows &t) {
-  LabelTally tally{t.rows, 0};
-#pragma unroll 4
-  for (std::int64_t row = lane_index(); row < t.rows; row += 32) {
-    const LabelKind kind =
-        label_kind(read(t.labels + row), t.ignore_index, t.classes);
-    if (kind == LabelKind::valid)
-      ++tally.counted;
-    if (kind == LabelKind::bad && row < tally.first_bad)
-      tally.first_bad = row;
+FORNAX_DEVICE void add_tally(RowTally& tally, const RowTally& other) {
+  tally.counted += other.counted, tally.hits += other.hits;
+  if (other.first_bad < tally.first_bad) tally.first_bad = other.first_bad;
+}
+
+/// Of rows first, first + stride, ... below `end`; hits may be null.
+FORNAX_DEVICE void tally_rows(const LogitRows& t, const std::int32_t* hits, std::int64_t first,
+                              std::int64_t end, int stride, RowTally& tally) {
+  constexpr int kAtOnce = 16;
+  for (std::int64_t row = first; row < end; row += kAtOnce * stride) {
+    std::int64_t label[kAtOnce];
+    std::int32_t hit[kAtOnce];
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
+      const bool inside = row + j * stride < end;
+      label[j] = inside ? read(t.labels + row + j * stride) : t.ignore_index;
+      hit[j] = inside && hits ? read(hits + row + j * stride) : 0;
+    }
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
+      const LabelKind kind = kind_of(t, label[j]);
+      add_tally(tally, {kind == LabelKind::bad ? row + j * stride : t.rows,
+                        kind == LabelKind::valid, hit[j]});
+    }
   }
-  for (int mask = 16; mask > 0; mask /= 2) {
-    tally.counted += shuffle_xor(tally.counted, mask);
-    const std::int64_t other = shuffle_xor(tally.first_bad, mask);
-    if (other < tally.first_bad)
-      tally.first_bad = other;
-  }
+}
+
+struct SharedTallies {
+  SharedArray<RowTally, kFinalBlock / 32> of_warp;
+};
+
+/// The tallies of all threads; the first thread has the total.
+FORNAX_DEVICE RowTally total_tally(SharedTallies& shared, RowTally tally) {
+  for (int mask = 16; mask > 0; mask /= 2)
+    add_tally(tally, {shuffle_xor(tally.first_bad, mask), shuffle_xor(tally.counted, mask),
+                      shuffle_xor(tally.hits, mask)});
+  if (lane_index() == 0) write(&shared.of_warp[warp_index()], tally);
+  sync_block();
+  if (thread_index() == 0)
+    for (int warp = 1; warp < kFinalBlock / 32; ++warp)
+      add_tally(tally, read(&shared.of_warp[warp]));
   return tally;
 }
 
-FORNAX_DEVICE void flag_bad_label(StepState *step, const LogitRows &t,
-                                  std::int64_t row) {
-  if (row >= t.rows)
-    return;
+FORNAX_DEVICE void flag_bad_label(StepState* step, const LogitRows& t, std::int64_t row) {
+  if (row >= t.rows) return;
   const std::int64_t before = read(&step->bad_index);
-  if (before != 0 && before <= row + 1)
-    return;
+  if (before != 0 && before <= row + 1) return;
   write(&step->bad_index, row + 1);
   write(&step->bad_value, std::int64_t{read(t.labels + row)});
 }
 
-/// One warp: the mean of the rows' losses.
-__global__ void cross_entropy_of_rows(LogitRows t, const float *losses,
-                                      float *loss, std::int32_t *counted,
-                                      StepState *step) {
-  const LabelTally tally = tally_labels(t);
-  const float total = warp_sum(t.rows, [=](std::int64_t i, int valid) {
-    return read_up_to_four(losses + i, valid, true);
-  });
-  if (lane_index() != 0)
-    return;
-  write(loss,
-        tally.counted == 0 ? 0.0f : total / static_cast<float>(tally.counted));
+struct SharedRows {
+  SharedChains losses;
+  SharedTallies tallies;
+};
+
+/// One block: four warps add the rows' losses in order, the others look at the labels.
+__global__ void cross_entropy_of_rows(LogitRows t, const float* losses, float* loss,
+                                      std::int32_t* counted, StepState* step) {
+  SharedRows& shared = shared_memory<SharedRows>();
+  RowTally tally{t.rows, 0, 0};
+  float total = -0.0f;
+  const int others = thread_index() - numeric::kChains;
+  for (std::int64_t begin = 0; begin < t.rows; begin += numeric::kSumChunk) {
+    const std::int64_t rest = t.rows - begin;
+    const std::int64_t end = begin + (rest < numeric::kSumChunk ? rest : numeric::kSumChunk);
+    if (others < 0)
+      sum_own_chain(shared.losses, begin, end, [=](std::int64_t i) { return read(losses + i); });
+    else
+      tally_rows(t, nullptr, begin + others, end, kFinalBlock - numeric::kChains, tally);
+    sync_block();
+    if (warp_index() == 0) total = total + fold_chains(shared.losses);
+    sync_block();
+  }
+  tally = total_tally(shared.tallies, tally);
+  if (thread_index() != 0) return;
+  write(loss, tally.counted == 0 ? 0.0f : total / static_cast<float>(tally.counted));
   write(counted, tally.counted);
   flag_bad_label(step, t, tally.first_bad);
 }
 
 struct GradientRows {
   const float *d_loss, *log_sum_exp;
-  const std::int32_t *counted;
+  const std::int32_t* counted;
   float on, off;
-  float *dx;
+  float* dx;
 };
 
-/// One warp a row.
-__global__ void cross_entropy_gradient_warp_per_row(LogitRows t,
-                                                    GradientRows g) {
-  const std::int64_t row = grid_thread() / 32, first = row * t.classes;
-  if (row >= t.rows)
-    return;
-  const std::int32_t label = read(t.labels + row);
-  const bool counts =
-      label_kind(label, t.ignore_index, t.classes) == LabelKind::valid;
+__global__ void cross_entropy_gradient_warp_per_row(LogitRows t, GradientRows g) {
+  const RowPlace place = row_place(t.rows, t.lanes);
+  if (place.idle) return;
+  const std::int64_t first = place.row * t.classes;
+  const std::int32_t label = read(t.labels + place.row);
+  const bool counts = kind_of(t, label) == LabelKind::valid;
   const float weight = read(g.d_loss) / static_cast<float>(read(g.counted));
-  const float log_sum = read(g.log_sum_exp + row);
-  for_fours(0, t.classes, [&](std::int64_t i, int valid) {
-    Four v = read_up_to_four(t.x + first + i, valid, t.aligned);
-    for (int j = 0; j < 4; ++j) {
-      const float target = i + j == label ? g.on : g.off;
-      v.v[j] = counts ? numeric::logit_gradient(v.v[j], log_sum, target, weight)
-                      : 0.0f;
-    }
-    write_up_to_four(g.dx + first + i, v, valid, t.aligned);
+  const float log_sum = read(g.log_sum_exp + place.row);
+  map_row(place, t.classes, g.dx + first, [&](std::int64_t i) {
+    const float target = i == label ? g.on : g.off;
+    const float slope = numeric::logit_gradient(read(t.x + first + i), log_sum, target, weight);
+    return counts ? slope : 0.0f;
   });
 }
 
-/// Whether logit (a, i) takes the arg-max from (b, k): larger, else the smaller
-/// index.
+/// Whether logit (a, i) takes the arg-max from (b, k): larger, else the smaller index.
 FORNAX_DEVICE bool precedes(float a, std::int64_t i, float b, std::int64_t k) {
   return numeric::outranks(a, b) || (!numeric::outranks(b, a) && i < k);
 }
 
-/// One warp a row: hits[row] = 1 when the arg-max is the label.
-__global__ void correct_warp_per_row(LogitRows t, std::int32_t *hits) {
-  const std::int64_t row = grid_thread() / 32;
-  if (row >= t.rows)
-    return;
-  const float *x = t.x + row * t.classes;
-  std::int64_t best = lane_index() < t.classes ? lane_index() : 0;
+/// hits[row] = 1 when the arg-max is the label.
+__global__ void correct_warp_per_row(LogitRows t, std::int32_t* hits) {
+  const RowPlace place = row_place(t.rows, t.lanes);
+  if (place.idle) return;
+  const float* x = t.x + place.row * t.classes;
+  std::int64_t best = place.lane < t.classes ? place.lane : 0;
   float largest = read(x + best);
-  for (std::int64_t c = best + 32; c < t.classes; c += 32) {
-    const float v = read(x + c);
-    if (!numeric::outranks(v, largest))
-      continue;
-    best = c, largest = v;
-  }
-  for (int mask = 16; mask > 0; mask /= 2) {
+  for_row(place, 0, t.classes, [&]<int words, bool whole>(const RowWords<words, whole>& w) {
+    float v[words];
+#pragma unroll
+    for (int j = 0; j < words; ++j) v[j] = read(x + w.at(j));
+#pragma unroll
+    for (int j = 0; j < words; ++j)
+      if (numeric::outranks(v[j], largest)) best = w.at(j), largest = v[j];
+  });
+  for (int mask = place.lanes / 2; mask > 0; mask /= 2) {
     const float v = shuffle_xor(largest, mask);
     const std::int64_t c = shuffle_xor(best, mask);
-    if (precedes(v, c, largest, best))
-      best = c, largest = v;
+    if (precedes(v, c, largest, best)) best = c, largest = v;
   }
-  if (lane_index() != 0)
-    return;
-  const std::int32_t label = read(t.labels + row);
-  const bool counts =
-      label_kind(label, t.ignore_index, t.classes) == LabelKind::valid;
-  write(hits + row, std::int32_t{counts && best == label});
+  if (place.lane != 0 || !place.writes) return;
+  const std::int32_t label = read(t.labels + place.row);
+  write(hits + place.row, std::int32_t{kind_of(t, label) == LabelKind::valid && best == label});
 }
 
-/// One warp: the sum of the hits.
-__global__ void correct_of_rows(LogitRows t, const std::int32_t *hits,
-                                std::int32_t *correct, std::int32_t *counted,
-                                StepState *step) {
-  const LabelTally tally = tally_labels(t);
-  std::int32_t sum = 0;
-#pragma unroll 4
-  for (std::int64_t row = lane_index(); row < t.rows; row += 32)
-    sum += read(hits + row);
-  for (int mask = 16; mask > 0; mask /= 2)
-    sum += shuffle_xor(sum, mask);
-  if (lane_index() != 0)
-    return;
-  write(correct, sum);
+/// One block: the sum of the hits.
+__global__ void correct_of_rows(LogitRows t, const std::int32_t* hits, std::int32_t* correct,
+                                std::int32_t* counted, StepState* step) {
+  RowTally tally{t.rows, 0, 0};
+  tally_rows(t, hits, thread_index(), t.rows, kFinalBlock, tally);
+  tally = total_tally(shared_memory<SharedTallies>(), tally);
+  if (thread_index() != 0) return;
+  write(correct, tally.hits);
   write(counted, tally.counted);
   flag_bad_label(step, t, tally.first_bad);
 }
 
 /// `operand` is the input that holds logits; labels follow it.
-LogitRows logit_rows(const KernelArgs &args, std::size_t operand) {
+LogitRows logit_rows(const KernelArgs& args, std::size_t operand) {
   LogitRows t{};
-  t.x = args.in[operand].as<float>(),
-  t.labels = args.in[operand + 1].as<std::int32_t>();
-  t.rows = args.in[operand + 1].elements(),
-  t.classes = args.in[operand].shape()[-1];
+  t.x = args.in[operand].as<float>(), t.labels = args.in[operand + 1].as<std::int32_t>();
+  t.rows = args.in[operand + 1].elements(), t.classes = args.in[operand].shape()[-1];
   t.ignore_index = args.attributes->integer("ignore_index");
-  t.aligned = t.classes % 4 == 0 && aligned_to_four(t.x);
+  t.lanes = lanes_of_row(t.classes);
   return t;
 }
 
-Config warps(const char *kernel, std::int64_t count) {
+Config lanes_of_rows(const char* kernel, const LogitRows& t) {
   Config config;
-  config.grid = blocks_for(count * 32, kBlock, INT32_MAX),
-  config.block = {kBlock, 1, 1};
+  config.grid = blocks_for(t.rows * t.lanes, kBlock, INT32_MAX), config.block = {kBlock, 1, 1};
   config.name = kernel;
   return config;
 }
-Config one_warp(const char *kernel) {
+Config one_block(const char* kernel, std::size_t shared_bytes) {
   Config config;
-  config.grid = {1, 1, 1}, config.block = {32, 1, 1};
-  config.name = kernel;
+  config.grid = {1, 1, 1}, config.block = {kFinalBlock, 1, 1};
+  config.shared_bytes = shared_bytes, config.name = kernel;
   return config;
 }
 
-void launch_loss(const KernelArgs &args) {
+void launch_loss(const KernelArgs& args) {
   const LogitRows t = logit_rows(args, 0);
-  const auto target = numeric::smoothed_target<float>(
-      args.attributes->number("label_smoothing"), t.classes);
-  auto *losses = reinterpret_cast<float *>(args.workspace.data());
+  const auto target =
+      numeric::smoothed_target<float>(args.attributes->number("label_smoothing"), t.classes);
+  auto* losses = reinterpret_cast<float*>(args.workspace.data());
   if (t.rows > 0)
-    launch(args.queue, cross_entropy_warp_per_row,
-           warps("cross_entropy_warp_per_row", t.rows), t, target,
-           args.out[1].as<float>(), losses);
-  launch(args.queue, cross_entropy_of_rows, one_warp("cross_entropy_of_rows"),
-         t, losses, args.out[0].as<float>(), args.out[2].as<std::int32_t>(),
-         args.step);
+    launch(args.queue, cross_entropy_warp_per_row, lanes_of_rows("cross_entropy_warp_per_row", t),
+           t, target, args.out[1].as<float>(), losses);
+  launch(args.queue, cross_entropy_of_rows, one_block("cross_entropy_of_rows", sizeof(SharedRows)),
+         t, losses, args.out[0].as<float>(), args.out[2].as<std::int32_t>(), args.step);
 }
 
-void launch_gradient(const KernelArgs &args) {
-  LogitRows t = logit_rows(args, 1);
-  const auto target = numeric::smoothed_target<float>(
-      args.attributes->number("label_smoothing"), t.classes);
+void launch_gradient(const KernelArgs& args) {
+  const LogitRows t = logit_rows(args, 1);
+  const auto target =
+      numeric::smoothed_target<float>(args.attributes->number("label_smoothing"), t.classes);
   GradientRows g{};
   g.d_loss = args.in[0].as<float>(), g.log_sum_exp = args.in[3].as<float>();
-  g.counted = args.in[4].as<std::int32_t>(), g.on = target.on,
-  g.off = target.off;
+  g.counted = args.in[4].as<std::int32_t>(), g.on = target.on, g.off = target.off;
   g.dx = args.out[0].as<float>();
-  t.aligned = t.aligned && aligned_to_four(g.dx);
   if (t.rows > 0)
     launch(args.queue, cross_entropy_gradient_warp_per_row,
-           warps("cross_entropy_gradient_warp_per_row", t.rows), t, g);
+           lanes_of_rows("cross_entropy_gradient_warp_per_row", t), t, g);
 }
 
-void launch_correct_count(const KernelArgs &args) {
+void launch_correct_count(const KernelArgs& args) {
   const LogitRows t = logit_rows(args, 0);
-  auto *hits = reinterpret_cast<std::int32_t *>(args.workspace.data());
+  auto* hits = reinterpret_cast<std::int32_t*>(args.workspace.data());
   if (t.rows > 0)
-    launch(args.queue, correct_warp_per_row,
-           warps("correct_warp_per_row", t.rows), t, hits);
-  launch(args.queue, correct_of_rows, one_warp("correct_of_rows"), t, hits,
-         args.out[0].as<std::int32_t>(), args.out[1].as<std::int32_t>(),
-         args.step);
+    launch(args.queue, correct_warp_per_row, lanes_of_rows("correct_warp_per_row", t), t, hits);
+  launch(args.queue, correct_of_rows, one_block("correct_of_rows", sizeof(SharedTallies)), t, hits,
+         args.out[0].as<std::int32_t>(), args.out[1].as<std::int32_t>(), args.step);
 }
 
-Offer offer_rows(const Signature &signature, const DeviceModel &) {
-  return offer_f32(signature, "cross_entropy_warp_per_row",
-                   4 * signature.in[1].shape.elements());
+Offer offer_rows(const Signature& signature, const DeviceModel&) {
+  return offer_f32(signature, "cross_entropy_warp_per_row", 4 * signature.in[1].shape.elements());
 }
-Offer offer_gradient(const Signature &signature, const DeviceModel &) {
+Offer offer_gradient(const Signature& signature, const DeviceModel&) {
   return offer_f32(signature, "cross_entropy_gradient_warp_per_row");
 }
 
 const Kernel kKernels[] = {
-    {"cross_entropy", "cross_entropy_warp_per_row", offer_rows, nullptr,
-     launch_loss},
-    {"cross_entropy_gradient", "cross_entropy_gradient_warp_per_row",
-     offer_gradient, nullptr, launch_gradient},
-    {"correct_count", "correct_warp_per_row", offer_rows, nullptr,
-     launch_correct_count},
+    {"cross_entropy", "cross_entropy_warp_per_row", offer_rows, nullptr, launch_loss},
+    {"cross_entropy_gradient", "cross_entropy_gradient_warp_per_row", offer_gradient, nullptr,
+     launch_gradient},
+    {"correct_count", "correct_warp_per_row", offer_rows, nullptr, launch_correct_count},
 };
 
-} // namespace
+}  // namespace
 
 std::span<const Kernel> cross_entropy_cuda_kernels() { return kKernels; }
 
-} // namespace fornax::kernels
+}  // namespace fornax::kernels

@@ -1,11 +1,12 @@
-// Batch norm on CUDA: one thread a channel and chunk of 128 rows, one thread a
-// channel that adds the chunks in order, one thread an element. Bound by bytes:
-// 16 an element in training, 8 else.
+// Batch norm on CUDA: one thread a channel and chunk of 128 rows, one thread a channel that adds
+// the chunks in order, one thread 8 elements of a channel. Bound by bytes: 16 an element in
+// training, 8 else.
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"
 #include "kernels/launch_plan.h"
 #include "kernels/normalization/batch_norm_element.h"
 #include "kernels/offer.h"
+#include "kernels/reduction/chain_sum.cuh"
 #include "kernels/reduction/column_sum.h"
 
 namespace fornax::kernels {
@@ -14,6 +15,8 @@ namespace {
 using namespace fornax::device;
 
 constexpr int kBlock = 128;
+constexpr int kTermsAtOnce = 16;  ///< of a chain, read before they are added
+constexpr int kRowsOfThread = 8;  ///< of a kernel over elements
 
 /// Vectors have one element a channel, sums one a chunk and channel; unused
 /// ones are null.
@@ -25,43 +28,37 @@ struct BatchNorm {
   float epsilon;
 };
 
-struct ChannelChunk {
+/// A thread's channel and rows: first .. last - 1, chunk `chunk` of `length`.
+struct ChannelRows {
   std::int64_t channel, chunk, first, last;
 };
-FORNAX_DEVICE ChannelChunk channel_chunk(const BatchNorm& t) {
+FORNAX_DEVICE ChannelRows channel_rows(const BatchNorm& t, std::int64_t length) {
   const std::int64_t job = grid_thread();
-  const std::int64_t chunk = job / t.channels, first = chunk * kColumnSumChunk;
+  const std::int64_t chunk = job / t.channels, first = chunk * length;
   const std::int64_t rest = t.rows - first;
-  return {job % t.channels, chunk, first,
-          first + (rest < kColumnSumChunk ? rest : kColumnSumChunk)};
+  return {job % t.channels, chunk, first, first + (rest < length ? rest : length)};
 }
 
 __global__ void batch_norm_sum(BatchNorm t) {
-  const ChannelChunk c = channel_chunk(t);
+  const ChannelRows c = channel_rows(t, kColumnSumChunk);
   if (c.chunk >= t.chunks) return;
-  float sum = -0.0f;
-#pragma unroll 4
-  for (std::int64_t r = c.first; r < c.last; ++r)
-    sum = sum + read(t.x + r * t.channels + c.channel);
+  const float sum = chain_sum<kTermsAtOnce>(
+      c.first, c.last, [=](std::int64_t r) { return read(t.x + r * t.channels + c.channel); });
   write(t.sums + c.chunk * t.channels + c.channel, sum);
 }
 
 __global__ void batch_norm_deviation(BatchNorm t) {
-  const ChannelChunk c = channel_chunk(t);
+  const ChannelRows c = channel_rows(t, kColumnSumChunk);
   if (c.chunk >= t.chunks) return;
   const float mean = read(t.mean + c.channel);
-  float sum = -0.0f;
-#pragma unroll 4
-  for (std::int64_t r = c.first; r < c.last; ++r)
-    sum = sum + numeric::squared_deviation(read(t.x + r * t.channels + c.channel), mean);
+  const float sum = chain_sum<kTermsAtOnce>(c.first, c.last, [=](std::int64_t r) {
+    return numeric::squared_deviation(read(t.x + r * t.channels + c.channel), mean);
+  });
   write(t.sums + c.chunk * t.channels + c.channel, sum);
 }
 
 FORNAX_DEVICE float sum_of_chunks(const BatchNorm& t, const float* sums, std::int64_t channel) {
-  float total = -0.0f;
-#pragma unroll 4
-  for (std::int64_t k = 0; k < t.chunks; ++k) total = total + read(sums + k * t.channels + channel);
-  return total;
+  return chain_sum_of(sums + channel, t.chunks, t.channels);
 }
 
 __global__ void batch_norm_mean(BatchNorm t, const float* running, float* moved, float* mean,
@@ -97,26 +94,41 @@ __global__ void batch_norm_slope(BatchNorm t) {
 }
 
 __global__ void batch_norm_normalize(BatchNorm t) {
-  const std::int64_t elements = t.rows * t.channels;
-  for (std::int64_t i = grid_thread(); i < elements; i += grid_threads()) {
-    const std::int64_t c = i % t.channels;
-    write(t.out + i, numeric::batch_norm(read(t.x + i), read(t.mean + c), read(t.slope + c),
-                                         read(t.shift + c)));
-  }
+  const ChannelRows c = channel_rows(t, kRowsOfThread);
+  if (c.first >= t.rows) return;
+  const float mean = read(t.mean + c.channel), slope = read(t.slope + c.channel);
+  const float shift = read(t.shift + c.channel);
+  float x[kRowsOfThread] = {};
+#pragma unroll
+  for (int j = 0; j < kRowsOfThread; ++j)
+    if (c.first + j < c.last) x[j] = read(t.x + (c.first + j) * t.channels + c.channel);
+#pragma unroll
+  for (int j = 0; j < kRowsOfThread; ++j)
+    if (c.first + j < c.last)
+      write(t.out + (c.first + j) * t.channels + c.channel,
+            numeric::batch_norm(x[j], mean, slope, shift));
 }
 
 /// Sums of d_shift and of d_scale.
 __global__ void batch_norm_gradient_sums(BatchNorm t) {
-  const ChannelChunk c = channel_chunk(t);
+  const ChannelRows c = channel_rows(t, kColumnSumChunk);
   if (c.chunk >= t.chunks) return;
   const float mean = read(t.mean + c.channel), inverse = read(t.inverse + c.channel);
   float d_shift = -0.0f, d_scale = -0.0f;
-#pragma unroll 4
-  for (std::int64_t r = c.first; r < c.last; ++r) {
-    const std::int64_t i = r * t.channels + c.channel;
-    const float dy = read(t.dy + i);
-    d_shift = d_shift + dy;
-    d_scale = d_scale + numeric::scale_gradient_term(dy, read(t.x + i), mean, inverse);
+  for (std::int64_t first = c.first; first < c.last; first += kRowsOfThread) {
+    float dy[kRowsOfThread] = {}, x[kRowsOfThread] = {};
+#pragma unroll
+    for (int j = 0; j < kRowsOfThread; ++j)
+      if (first + j < c.last) {
+        dy[j] = read(t.dy + (first + j) * t.channels + c.channel);
+        x[j] = read(t.x + (first + j) * t.channels + c.channel);
+      }
+#pragma unroll
+    for (int j = 0; j < kRowsOfThread; ++j)
+      if (first + j < c.last) {
+        d_shift = d_shift + dy[j];
+        d_scale = d_scale + numeric::scale_gradient_term(dy[j], x[j], mean, inverse);
+      }
   }
   write(t.sums + c.chunk * t.channels + c.channel, d_shift);
   write(t.other_sums + c.chunk * t.channels + c.channel, d_scale);
@@ -135,14 +147,23 @@ __global__ void batch_norm_gradient_channels(BatchNorm t, bool batch_statistics,
 }
 
 __global__ void batch_norm_gradient_elements(BatchNorm t) {
-  const std::int64_t elements = t.rows * t.channels;
-  for (std::int64_t i = grid_thread(); i < elements; i += grid_threads()) {
-    const std::int64_t c = i % t.channels;
-    const numeric::ChannelGradient<float> channel{read(t.mean + c), read(t.inverse + c),
-                                                  read(t.slope + c), read(t.mean_shift + c),
-                                                  read(t.mean_scale + c)};
-    write(t.out + i, numeric::batch_norm_gradient(read(t.dy + i), read(t.x + i), channel));
-  }
+  const ChannelRows c = channel_rows(t, kRowsOfThread);
+  if (c.first >= t.rows) return;
+  const numeric::ChannelGradient<float> channel{
+      read(t.mean + c.channel), read(t.inverse + c.channel), read(t.slope + c.channel),
+      read(t.mean_shift + c.channel), read(t.mean_scale + c.channel)};
+  float dy[kRowsOfThread] = {}, x[kRowsOfThread] = {};
+#pragma unroll
+  for (int j = 0; j < kRowsOfThread; ++j)
+    if (c.first + j < c.last) {
+      dy[j] = read(t.dy + (c.first + j) * t.channels + c.channel);
+      x[j] = read(t.x + (c.first + j) * t.channels + c.channel);
+    }
+#pragma unroll
+  for (int j = 0; j < kRowsOfThread; ++j)
+    if (c.first + j < c.last)
+      write(t.out + (c.first + j) * t.channels + c.channel,
+            numeric::batch_norm_gradient(dy[j], x[j], channel));
 }
 
 std::int64_t chunks_of(std::int64_t rows) { return (rows + kColumnSumChunk - 1) / kColumnSumChunk; }
@@ -161,11 +182,15 @@ BatchNorm batch_norm_of(const KernelArgs& args, std::size_t x) {
   return t;
 }
 
-Config threads(const char* kernel, std::int64_t count, std::int64_t most = INT32_MAX) {
+Config threads(const char* kernel, std::int64_t count) {
   Config config;
-  config.grid = blocks_for(count, kBlock, most), config.block = {kBlock, 1, 1};
+  config.grid = blocks_for(count, kBlock, INT32_MAX), config.block = {kBlock, 1, 1};
   config.name = kernel;
   return config;
+}
+
+std::int64_t threads_of_elements(const BatchNorm& t) {
+  return (t.rows + kRowsOfThread - 1) / kRowsOfThread * t.channels;
 }
 
 void launch_train(const KernelArgs& args) {
@@ -181,8 +206,8 @@ void launch_train(const KernelArgs& args) {
   launch(args.queue, batch_norm_deviation, threads("batch_norm_deviation", jobs), t);
   launch(args.queue, batch_norm_variance, threads("batch_norm_variance", t.channels), t,
          args.in[4].as<float>(), args.out[2].as<float>(), variance, momentum);
-  launch(args.queue, batch_norm_normalize,
-         threads("batch_norm_normalize", t.rows * t.channels, 1 << 16), t);
+  launch(args.queue, batch_norm_normalize, threads("batch_norm_normalize", threads_of_elements(t)),
+         t);
 }
 
 void launch_evaluate(const KernelArgs& args) {
@@ -191,8 +216,8 @@ void launch_evaluate(const KernelArgs& args) {
   t.mean = args.in[3].as<float>(), t.variance = args.in[4].as<float>();
   if (t.rows == 0) return;
   launch(args.queue, batch_norm_slope, threads("batch_norm_slope", t.channels), t);
-  launch(args.queue, batch_norm_normalize,
-         threads("batch_norm_normalize", t.rows * t.channels, 1 << 16), t);
+  launch(args.queue, batch_norm_normalize, threads("batch_norm_normalize", threads_of_elements(t)),
+         t);
 }
 
 void launch_gradient(const KernelArgs& args) {
@@ -209,7 +234,7 @@ void launch_gradient(const KernelArgs& args) {
          args.out[2].as<float>());
   if (t.rows > 0)
     launch(args.queue, batch_norm_gradient_elements,
-           threads("batch_norm_gradient_elements", t.rows * t.channels, 1 << 16), t);
+           threads("batch_norm_gradient_elements", threads_of_elements(t)), t);
 }
 
 template <std::size_t x>

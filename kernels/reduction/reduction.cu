@@ -5,9 +5,11 @@
 #include "kernels/launch_plan.h"
 #include "kernels/layout/contiguous.h"
 #include "kernels/numeric/ordered_sum.h"
+#include "kernels/reduction/chain_sum.cuh"
 #include "kernels/reduction/column_sum.cuh"
 #include "kernels/reduction/column_sum.h"
 #include "kernels/rules.h"
+#include "kernels/softmax/row.cuh"
 
 namespace fornax::kernels {
 namespace {
@@ -15,6 +17,7 @@ namespace {
 using namespace fornax::device;
 
 constexpr int kBlock = 128;
+constexpr std::int64_t kColumnsOfBlock = 2048;  ///< rows from here on are summed by whole blocks
 
 /// What a block reduces: x [rows, columns]; sums of chunks go to `partial`, one chunk's to y.
 template <class E>
@@ -26,36 +29,26 @@ struct SumTask {
   float divisor;
 };
 
-/// The sum of x[0, count): lane l holds chains 4l .. 4l+3 of the 128 (ordered_sum.h).
+/// One warp a row of one chunk, or several narrow rows.
 template <class E>
-__device__ float warp_sum(const E* x, std::int64_t count, bool aligned) {
-  float c[4] = {-0.0f, -0.0f, -0.0f, -0.0f};
-  std::int64_t i = 4 * lane_index();
-  if (aligned) {
-    for (; i + 4 <= count; i += numeric::kChains) {
-      const Four v = read_four(x + i);
-      for (int j = 0; j < 4; ++j) c[j] = c[j] + v.v[j];
-    }
-  }
-  for (; i < count; i += numeric::kChains)
-    for (int j = 0; j < 4; ++j)
-      if (i + j < count) c[j] = c[j] + read_element(x + i + j);
-  return numeric::warp_fold(c[0], c[1], c[2], c[3],
-                            [](float v, int mask) { return shuffle_xor(v, mask); });
+__global__ void row_sum_warp_per_row(SumTask<E> t, int lanes) {
+  const RowPlace place = row_place(t.rows, lanes);
+  if (place.idle) return;
+  const E* x = t.x + place.row * t.columns;
+  const float sum =
+      sum_of_row(place, t.columns, [=](std::int64_t i) { return read_element(x + i); });
+  if (place.lane == 0 && place.writes) write_element(t.y + place.row, sum / t.divisor);
 }
 
-/// One warp a chunk of 65536 elements of a row; blocks of whole warps along x.
+/// One block a chunk of 65536 elements of a row.
 template <class E>
-__global__ void row_sum_warp_per_chunk(SumTask<E> t) {
-  const std::int64_t job = grid_thread() / 32;
-  if (job >= t.rows * t.chunks) return;
-  const std::int64_t row = job / t.chunks, first = job % t.chunks * numeric::kSumChunk;
-  const std::int64_t rest = t.columns - first;
-  const std::int64_t count = rest < numeric::kSumChunk ? rest : numeric::kSumChunk;
-  const bool aligned =
-      t.columns % 4 == 0 && reinterpret_cast<std::uintptr_t>(t.x) % (4 * sizeof(E)) == 0;
-  const float sum = warp_sum(t.x + row * t.columns + first, count, aligned);
-  if (lane_index() != 0) return;
+__global__ void row_sum_block_per_chunk(SumTask<E> t) {
+  const std::int64_t job = block_index(), row = job / t.chunks;
+  const std::int64_t first = job % t.chunks * numeric::kSumChunk, rest = t.columns - first;
+  const E* x = t.x + row * t.columns + first;
+  const float sum = block_chunk(0, rest < numeric::kSumChunk ? rest : numeric::kSumChunk,
+                                [=](std::int64_t i) { return read_element(x + i); });
+  if (thread_index() != 0) return;
   if (t.chunks == 1)
     write_element(t.y + row, (-0.0f + sum) / t.divisor);
   else
@@ -67,25 +60,18 @@ template <class E>
 __global__ void row_sum_of_chunks(SumTask<E> t) {
   const std::int64_t row = grid_thread();
   if (row >= t.rows) return;
-  float total = -0.0f;
-  for (std::int64_t k = 0; k < t.chunks; ++k) total = total + read(t.partial + row * t.chunks + k);
-  write_element(t.y + row, total / t.divisor);
+  write_element(t.y + row, chain_sum_of(t.partial + row * t.chunks, t.chunks, 1) / t.divisor);
 }
 
-/// One thread a column and chunk of 128 rows: grid x over columns, y over chunks.
+/// One thread a column and chunk of 128 rows, columns first.
 template <class E>
 __global__ void column_sum_chunks(SumTask<E> t) {
-  const std::int64_t column = grid_thread();
-  if (column >= t.columns) return;
-  for (std::int64_t k = blockIdx.y; k < t.chunks; k += gridDim.y) {
-    const std::int64_t first = k * kColumnSumChunk;
-    const std::int64_t rest = t.rows - first;
-    const std::int64_t last = first + (rest < kColumnSumChunk ? rest : kColumnSumChunk);
-    float sum = -0.0f;
-    for (std::int64_t r = first; r < last; ++r)
-      sum = sum + read_element(t.x + r * t.columns + column);
-    write(t.partial + k * t.columns + column, sum);
-  }
+  const std::int64_t job = grid_thread(), chunk = job / t.columns, column = job % t.columns;
+  if (chunk >= t.chunks) return;
+  const std::int64_t first = chunk * kColumnSumChunk, rest = t.rows - first;
+  const E* x = t.x + first * t.columns + column;
+  const auto term = [=](std::int64_t r) { return read_element(x + r * t.columns); };
+  write(t.partial + job, chain_sum<16>(0, rest < kColumnSumChunk ? rest : kColumnSumChunk, term));
 }
 
 /// One thread a column: its chunk sums in order.
@@ -93,10 +79,7 @@ template <class E>
 __global__ void column_sum_of_chunks(SumTask<E> t) {
   const std::int64_t column = grid_thread();
   if (column >= t.columns) return;
-  float total = -0.0f;
-  for (std::int64_t k = 0; k < t.chunks; ++k)
-    total = total + read(t.partial + k * t.columns + column);
-  write_element(t.y + column, total / t.divisor);
+  write_element(t.y + column, chain_sum_of(t.partial + column, t.chunks, t.columns) / t.divisor);
 }
 
 std::int64_t chunk_count(std::int64_t elements, std::int64_t chunk) {
@@ -104,10 +87,9 @@ std::int64_t chunk_count(std::int64_t elements, std::int64_t chunk) {
 }
 std::int64_t divided(std::int64_t a, std::int64_t b) { return b == 0 ? 0 : a / b; }
 
-Config config_of(const char* kernel, std::int64_t threads, std::int64_t rows_of_blocks = 1) {
+Config config_of(const char* kernel, std::int64_t threads) {
   Config config;
   config.grid = blocks_for(threads, kBlock, INT32_MAX), config.block = {kBlock, 1, 1};
-  config.grid.y = static_cast<unsigned>(std::clamp<std::int64_t>(rows_of_blocks, 1, 65535));
   config.name = kernel;
   return config;
 }
@@ -127,7 +109,7 @@ Offer offer_of_rows(const Signature& s) {
 }
 Offer offer_row_sum(const Signature& s, const DeviceModel&) {
   if (!s.in[0].contiguous())
-    return {.refusal = "row_sum_warp_per_chunk: row-major x needed, got a view of other strides"};
+    return {.refusal = "row_sum_block_per_chunk: row-major x needed, got a view of other strides"};
   return offer_of_rows(s);
 }
 Offer offer_row_sum_of_copy(const Signature& s, const DeviceModel&) {
@@ -153,8 +135,13 @@ void launch_row_sum(const KernelArgs& args) {
     t.chunks = std::max<std::int64_t>(1, chunk_count(t.columns, numeric::kSumChunk));
     t.divisor = static_cast<float>(number_or(*args.attributes, "divisor", 1));
     if (t.rows == 0) return;
-    launch(args.queue, row_sum_warp_per_chunk<E>,
-           config_of("row_sum_warp_per_chunk", t.rows * t.chunks * 32), t);
+    const int lanes = lanes_of_row(t.columns);
+    if (t.columns < kColumnsOfBlock)
+      return launch(args.queue, row_sum_warp_per_row<E>,
+                    config_of("row_sum_warp_per_row", t.rows * lanes), t, lanes);
+    Config blocks = config_of("row_sum_block_per_chunk", t.rows * t.chunks * kBlock);
+    blocks.shared_bytes = sizeof(SharedChains);
+    launch(args.queue, row_sum_block_per_chunk<E>, blocks, t);
     if (t.chunks > 1)
       launch(args.queue, row_sum_of_chunks<E>, config_of("row_sum_of_chunks", t.rows), t);
   });
@@ -170,7 +157,7 @@ void launch_column_sum(const KernelArgs& args) {
 }
 
 const Kernel kKernels[] = {
-    {"row_sum", "row_sum_warp_per_chunk", offer_row_sum, nullptr, launch_row_sum},
+    {"row_sum", "row_sum_block_per_chunk", offer_row_sum, nullptr, launch_row_sum},
     {"row_sum", "row_sum_of_copy", offer_row_sum_of_copy, nullptr, launch_row_sum_of_copy},
     {"column_sum", "column_sum_chunks", offer_column_sum, nullptr, launch_column_sum},
 };
@@ -192,7 +179,7 @@ void column_sum_cuda(const Queue& queue, const ConstTensorView& x, const TensorV
     t.divisor = divisor;
     if (t.columns == 0) return;
     if (t.chunks > 0)
-      launch(queue, column_sum_chunks<E>, config_of("column_sum_chunks", t.columns, t.chunks), t);
+      launch(queue, column_sum_chunks<E>, config_of("column_sum_chunks", t.columns * t.chunks), t);
     launch(queue, column_sum_of_chunks<E>, config_of("column_sum_of_chunks", t.columns), t);
   });
 }

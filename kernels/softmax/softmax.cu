@@ -1,5 +1,5 @@
-// softmax, log_softmax and their gradients on CUDA: one warp a row, read again
-// from the caches. Bound by bytes: 8 an element (12 for the gradients).
+// softmax, log_softmax and their gradients on CUDA: one warp a row, or several
+// narrow rows, read again from the caches. Bound by bytes: 8 an element (12 for the gradients).
 #include "kernels/device/launch.cuh"
 #include "kernels/launch_plan.h"
 #include "kernels/numeric/numeric.h"
@@ -14,63 +14,57 @@ using namespace fornax::device;
 
 constexpr int kBlock = 128;
 
-/// a: x or dy; y: of the gradients. `aligned`: every row of every operand
-/// starts at 16 bytes.
+/// a: x or dy; y: of the gradients.
 struct SoftmaxRows {
   const float *a, *y;
   float* out;
   std::int64_t rows, width;
-  bool aligned;
+  int lanes;
 };
 
-/// out = map(a, y) over the row that starts at `first`.
-template <class Map>
-FORNAX_DEVICE void map_row(const SoftmaxRows& t, std::int64_t first, const Map& map) {
-  sync_warp();  // out may be a: no lane writes before all have read
-  for_fours(0, t.width, [&](std::int64_t i, int valid) {
-    Four v = read_up_to_four(t.a + first + i, valid, t.aligned);
-    const Four y = t.y ? read_up_to_four(t.y + first + i, valid, t.aligned) : v;
-    for (int j = 0; j < 4; ++j) v.v[j] = map(v.v[j], y.v[j]);
-    write_up_to_four(t.out + first + i, v, valid, t.aligned);
-  });
-}
-
-/// One warp a row; blocks of whole warps along x.
 __global__ void softmax_warp_per_row(SoftmaxRows t) {
-  const std::int64_t row = grid_thread() / 32, first = row * t.width;
-  if (row >= t.rows) return;
-  const float largest = warp_maximum(t.a + first, t.width, t.aligned);
-  const float inverse = 1.0f / warp_sum_of_exp(t.a + first, largest, t.width, t.aligned);
-  map_row(t, first, [=](float x, float) { return numeric::exp(x - largest) * inverse; });
+  const RowPlace place = row_place(t.rows, t.lanes);
+  if (place.idle) return;
+  const std::int64_t first = place.row * t.width;
+  const float* x = t.a + first;
+  const float largest = maximum_of_row(place, x, t.width);
+  const float inverse = 1.0f / sum_of_exp(place, x, largest, t.width);
+  map_row(place, t.width, t.out + first,
+          [=](std::int64_t i) { return numeric::exp(read(x + i) - largest) * inverse; });
 }
 
 __global__ void log_softmax_warp_per_row(SoftmaxRows t) {
-  const std::int64_t row = grid_thread() / 32, first = row * t.width;
-  if (row >= t.rows) return;
-  const float largest = warp_maximum(t.a + first, t.width, t.aligned);
-  const float log_sum = numeric::log(warp_sum_of_exp(t.a + first, largest, t.width, t.aligned));
-  map_row(t, first, [=](float x, float) { return (x - largest) - log_sum; });
+  const RowPlace place = row_place(t.rows, t.lanes);
+  if (place.idle) return;
+  const std::int64_t first = place.row * t.width;
+  const float* x = t.a + first;
+  const float largest = maximum_of_row(place, x, t.width);
+  const float log_sum = numeric::log(sum_of_exp(place, x, largest, t.width));
+  map_row(place, t.width, t.out + first,
+          [=](std::int64_t i) { return (read(x + i) - largest) - log_sum; });
 }
 
 __global__ void softmax_gradient_warp_per_row(SoftmaxRows t) {
-  const std::int64_t row = grid_thread() / 32, first = row * t.width;
-  if (row >= t.rows) return;
-  const float dot = warp_sum(t.width, [=](std::int64_t i, int valid) {
-    Four v = read_up_to_four(t.a + first + i, valid, t.aligned);
-    const Four y = read_up_to_four(t.y + first + i, valid, t.aligned);
-    for (int j = 0; j < 4; ++j) v.v[j] = v.v[j] * y.v[j];
-    return v;
+  const RowPlace place = row_place(t.rows, t.lanes);
+  if (place.idle) return;
+  const std::int64_t first = place.row * t.width;
+  const float *dy = t.a + first, *y = t.y + first;
+  const float dot =
+      sum_of_row(place, t.width, [=](std::int64_t i) { return read(dy + i) * read(y + i); });
+  map_row(place, t.width, t.out + first, [=](std::int64_t i) {
+    return numeric::softmax_gradient(read(dy + i), read(y + i), dot);
   });
-  map_row(t, first, [=](float dy, float y) { return numeric::softmax_gradient(dy, y, dot); });
 }
 
 __global__ void log_softmax_gradient_warp_per_row(SoftmaxRows t) {
-  const std::int64_t row = grid_thread() / 32, first = row * t.width;
-  if (row >= t.rows) return;
-  const float sum = warp_sum(t.width, [=](std::int64_t i, int valid) {
-    return read_up_to_four(t.a + first + i, valid, t.aligned);
+  const RowPlace place = row_place(t.rows, t.lanes);
+  if (place.idle) return;
+  const std::int64_t first = place.row * t.width;
+  const float *dy = t.a + first, *y = t.y + first;
+  const float sum = sum_of_row(place, t.width, [=](std::int64_t i) { return read(dy + i); });
+  map_row(place, t.width, t.out + first, [=](std::int64_t i) {
+    return numeric::log_softmax_gradient(read(dy + i), read(y + i), sum);
   });
-  map_row(t, first, [=](float dy, float y) { return numeric::log_softmax_gradient(dy, y, sum); });
 }
 
 void launch_rows(const KernelArgs& args, void (*kernel)(SoftmaxRows), const char* name) {
@@ -78,11 +72,10 @@ void launch_rows(const KernelArgs& args, void (*kernel)(SoftmaxRows), const char
   t.a = args.in[0].as<float>(), t.out = args.out[0].as<float>();
   t.y = args.in.size() > 1 ? args.in[1].as<float>() : nullptr;
   t.width = args.in[0].shape()[-1], t.rows = args.in[0].elements() / t.width;
-  t.aligned =
-      t.width % 4 == 0 && aligned_to_four(t.a) && aligned_to_four(t.out) && aligned_to_four(t.y);
+  t.lanes = lanes_of_row(t.width);
   if (t.rows == 0) return;
   Config config;
-  config.grid = blocks_for(t.rows * 32, kBlock, INT32_MAX), config.block = {kBlock, 1, 1};
+  config.grid = blocks_for(t.rows * t.lanes, kBlock, INT32_MAX), config.block = {kBlock, 1, 1};
   config.name = name;
   launch(args.queue, kernel, config, t);
 }

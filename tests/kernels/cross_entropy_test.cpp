@@ -45,6 +45,7 @@ std::vector<OpCase> cases() {
                              loss("ragged", {7, 1031}, {7}),
                              loss("two_chunks", {2, 65536 + 77}, {2}),
                              loss("many_rows", {1500, 4}, {1500}),
+                             loss("chunks_of_rows", {65536 + 77, 2}, {65536 + 77}),
                              loss("smoothed", {40, 21}, {40}, {.label_smoothing = 0.1}),
                              loss("ignored", {40, 6}, {40}, {.ignore_index = 3}),
                              loss("all_ignored", {5, 6}, {5}, {.ignore_index = 0}, 0),

@@ -78,6 +78,7 @@ std::vector<OpCase> cases() {
       reduce("wide_columns", {130, 4100}, {0}),
       reduce("middle_axis", {4, 33, 6}, {1}),
       reduce("outer_axes", {4, 33, 6}, {0, 2}, true, ReducedAxes::keep),
+      reduce("rows_of_blocks", {3, 2500}, {1}),
       reduce("kept_axis", {4, 33}, {1}, false, ReducedAxes::keep),
       reduce("empty_rows", {3, 0}, {1}),
       reduce("no_rows", {0, 3}, {0}),
@@ -85,7 +86,7 @@ std::vector<OpCase> cases() {
   all[0].benchmark = {"sum", {{16, 1024, 1024}}};
   all[3].benchmark = {"row_sum", {{16384, 1024}}};
   all[6].benchmark = {"column_sum", {{16384, 1024}}};
-  all[15].mostly_zeros = all[16].mostly_zeros = true;
+  all[16].mostly_zeros = all[17].mostly_zeros = true;
   all[2].dtypes = {DType::f32, DType::bf16};  // the sum is beyond f16
   add_views(all);
   all[0].refusals = {
