@@ -8,7 +8,7 @@ import tempfile
 
 import ceilings
 import profiles
-from servers import (KEPT_PAGES, Failure, Server, check_equal, interleave, spread)
+from servers import (KEPT_PAGES, Failure, Server, check_equal, interleave, reason_of, spread)
 
 HERE = pathlib.Path(__file__).resolve().parent
 # Peers that are programs of the build: the program, where it runs, and the library that it needs.
@@ -92,8 +92,7 @@ class Bench:
         done = subprocess.run(self._program(peer, ''), input='', text=True, capture_output=True,
                               check=False, env={**os.environ, **self.libraries})
         if done.returncode != 0:
-            lines = done.stderr.strip().split('\n')
-            self._absent(peer, f'it does not start: {lines[-1] or done.returncode}')
+            self._absent(peer, f'it does not start: {reason_of(done.stderr) or done.returncode}')
 
     def _find_torch(self):
         """A process with the imports alone: its memory is not a step's."""

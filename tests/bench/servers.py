@@ -2,17 +2,25 @@
 import contextlib
 import json
 import os
+import re
 import statistics
 import subprocess
 import tempfile
 import threading
 import time
 
+EXCEPTION = re.compile(r'[\w.]+(Error|Exception): ')
 SETTLE_SECONDS = 0.02    # a pool that spins after its last step must not disturb the next server
 
 
 class Failure(Exception):
     """A server that ended early or that gives other numbers than ours."""
+
+
+def reason_of(errors):
+    """The line that names an exception of Python, which may say more below; else the last line."""
+    lines = errors.strip().split('\n')
+    return next((line for line in reversed(lines) if EXCEPTION.match(line)), lines[-1])
 
 
 def environment(threads):
@@ -56,9 +64,8 @@ class Server:
         if not line:
             self.process.wait()
             self.errors.seek(0)
-            error = self.errors.read().strip().split('\n')[-1]
-            raise Failure(error or f'{self.process.args[0]} ended early, status '
-                          f'{self.process.returncode}')
+            raise Failure(reason_of(self.errors.read()) or f'{self.process.args[0]} ended early, '
+                          f'status {self.process.returncode}')
         return line
 
     def _send(self, text):

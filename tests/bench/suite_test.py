@@ -13,7 +13,7 @@ import cases
 import ceilings
 import machine
 import pictures
-from servers import Failure, check_equal
+from servers import Failure, check_equal, reason_of
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -125,6 +125,11 @@ class Suite(unittest.TestCase):
         self.assertNotIn('in cache', old[0])
         for lines in (new, old):
             self.assertEqual(len({line.count('|') for line in lines if line}), 1)
+
+    def test_a_failure_is_named_by_the_line_that_says_it(self):
+        below = 'Traceback:\n  a\ntorch.AcceleratorError: CUDA error: planted\nCompile with that.\n'
+        self.assertEqual(reason_of(below), 'torch.AcceleratorError: CUDA error: planted')
+        self.assertEqual(reason_of('warning\nop_bench: cuda: planted\n'), 'op_bench: cuda: planted')
 
     def test_a_tree_without_git_is_described(self):
         with tempfile.TemporaryDirectory() as folder:
