@@ -1,9 +1,9 @@
 // Copies between layouts on CUDA. Bound by memory: each element is read and written once.
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"
-#include "kernels/launch_plan.h"
 #include "kernels/device/shared.cuh"
 #include "kernels/device/warp.cuh"
+#include "kernels/launch_plan.h"
 #include "kernels/layout/contiguous.h"
 #include "kernels/layout/strided.h"
 #include "kernels/rules.h"
@@ -15,7 +15,7 @@ using namespace fornax::device;
 
 constexpr int kBlock = 256;
 constexpr int kTile = 32;
-constexpr int kTileRows = 8;  ///< rows that a block of 32 x 8 threads moves at once
+constexpr int kTileRows = 4;  ///< rows that a block of 32 x 4 threads moves at once
 
 /// One element a thread at a time, writes in order.
 template <class E, class Index>
@@ -35,7 +35,7 @@ struct Tile {
 };
 
 /// Source contiguous along the last axis but one: tiles of 32 x 32 through shared memory, so that
-/// both sides are coalesced. Block 32 x 8 as 256 threads along x; grid (tiles of both axes,
+/// both sides are coalesced. Block 32 x 4 as 128 threads along x; grid (tiles of both axes,
 /// others).
 template <class E>
 __global__ void copy_transposed(StridedWalk<1> walk, const E* from, E* to) {
@@ -48,13 +48,23 @@ __global__ void copy_transposed(StridedWalk<1> walk, const E* from, E* to) {
   std::int64_t offset[1];
   walk.row_offsets(matrix, offset);
   const int x = thread_index() % kTile, y = thread_index() / kTile;
-  for (int j = y; j < kTile; j += kTileRows)
-    if (row + x < rows && column + j < columns)
-      write(&tile.element[j][x], read(from + offset[0] + row + x + (column + j) * stride));
+  constexpr int kTimes = kTile / kTileRows;
+  E v[kTimes] = {};
+#pragma unroll
+  for (int k = 0; k < kTimes; ++k) {
+    const std::int64_t to_column = column + y + k * kTileRows;
+    if (row + x < rows && to_column < columns)
+      v[k] = read(from + offset[0] + row + x + to_column * stride);
+  }
+#pragma unroll
+  for (int k = 0; k < kTimes; ++k) write(&tile.element[y + k * kTileRows][x], v[k]);
   sync_block();
-  for (int j = y; j < kTile; j += kTileRows)
+#pragma unroll
+  for (int k = 0; k < kTimes; ++k) {
+    const int j = y + k * kTileRows;
     if (row + j < rows && column + x < columns)
       write(to + (matrix + row + j) * columns + column + x, read(&tile.element[x][j]));
+  }
 }
 
 /// dx [outer, width] gets dy [outer, end - begin] at columns begin .. end-1, else 0.
@@ -89,9 +99,36 @@ Config config_of(const char* kernel, Dim3 grid) {
 }
 
 template <class E>
+void run_strided(const Queue& queue, const StridedWalk<1>& walk, const E* from, E* to) {
+  const std::int64_t count = walk.rows() * walk.row_elements();
+  const Config config = config_of("copy_strided", blocks_for(count, kBlock));
+  if (count <= INT32_MAX)
+    launch(queue, copy_strided<E, std::uint32_t>, config, walk, from, to, count);
+  else
+    launch(queue, copy_strided<E, std::uint64_t>, config, walk, from, to, count);
+}
+
+/// Copies by units of type U where the last axis and every step consist of whole ones.
+template <class U, class E>
+bool run_by_units(const Queue& queue, StridedWalk<1> walk, const E* from, E* to) {
+  constexpr std::int64_t kOfUnit = sizeof(U) / sizeof(E);
+  const int last = walk.rank - 1;
+  const auto aligned = [](const void* p) {
+    return reinterpret_cast<std::uintptr_t>(p) % sizeof(U) == 0;
+  };
+  bool whole = kOfUnit > 1 && walk.stride[0][last] == 1 && walk.extent[last] % kOfUnit == 0 &&
+               aligned(from) && aligned(to);
+  for (int axis = 0; axis < last; ++axis) whole = whole && walk.stride[0][axis] % kOfUnit == 0;
+  if (!whole) return false;
+  walk.extent[last] /= kOfUnit;
+  for (int axis = 0; axis < last; ++axis) walk.stride[0][axis] /= kOfUnit;
+  run_strided(queue, walk, reinterpret_cast<const U*>(from), reinterpret_cast<U*>(to));
+  return true;
+}
+
+template <class E>
 void run_copy(const KernelArgs& args) {
-  const std::int64_t count = args.out[0].elements();
-  if (count == 0) return;
+  if (args.out[0].elements() == 0) return;
   const auto walk = strided_walk<1>(args.in[0].shape(), {args.in[0].type->strides});
   const E* from = args.in[0].as<E>();
   E* to = args.out[0].as<E>();
@@ -102,15 +139,13 @@ void run_copy(const KernelArgs& args) {
     if (tiles <= INT32_MAX && matrices <= 65535) {
       Config config = config_of("copy_transposed",
                                 {static_cast<unsigned>(tiles), static_cast<unsigned>(matrices), 1});
-      config.shared_bytes = sizeof(Tile<E>);
+      config.block.x = kTile * kTileRows, config.shared_bytes = sizeof(Tile<E>);
       return launch(args.queue, copy_transposed<E>, config, walk, from, to);
     }
   }
-  const Config config = config_of("copy_strided", blocks_for(count, kBlock));
-  if (count <= INT32_MAX)
-    launch(args.queue, copy_strided<E, std::uint32_t>, config, walk, from, to, count);
-  else
-    launch(args.queue, copy_strided<E, std::uint64_t>, config, walk, from, to, count);
+  if (run_by_units<uint4>(args.queue, walk, from, to)) return;
+  if (run_by_units<std::uint64_t>(args.queue, walk, from, to)) return;
+  run_strided(args.queue, walk, from, to);
 }
 
 void launch_contiguous(const KernelArgs& args) {

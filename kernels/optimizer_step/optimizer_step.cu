@@ -53,14 +53,41 @@ struct StepRates {
   FORNAX_DEVICE float gradient_scale() const { return scale ? read(scale) : 1.0f; }
 };
 
-/// Calls visit(i) for this thread's elements of tensor `tensor`.
-template <class Visit>
-FORNAX_DEVICE void for_elements(const UpdateTable& t, int tensor, const Visit& visit) {
+/// Calls update(e, gradient) for this thread's elements of tensor `tensor`: e[0] is the parameter,
+/// e[1] and e[2] its moments; four at a time where all begin at 16 bytes.
+template <int moments, class Update>
+FORNAX_DEVICE void update_elements(const UpdateTable& t, int tensor, const Update& update) {
+  constexpr int kStates = 1 + moments;
+  float* const state[] = {t.p[tensor], t.m[tensor], t.v[tensor]};
+  const float* g = t.g[tensor];
+  bool aligned = reinterpret_cast<std::uintptr_t>(g) % 16 == 0;
+  for (int k = 0; k < kStates; ++k)
+    aligned = aligned && reinterpret_cast<std::uintptr_t>(state[k]) % 16 == 0;
   const std::int64_t begin = (block_index() - t.first_block[tensor]) * kElementsOfBlock;
   const std::int64_t rest = t.elements[tensor] - begin;
   const std::int64_t end = begin + (rest < kElementsOfBlock ? rest : kElementsOfBlock);
-#pragma unroll 4
-  for (std::int64_t i = begin + thread_index(); i < end; i += kBlock) visit(i);
+  for (std::int64_t i = begin + 4 * thread_index(); i < end; i += 4 * kBlock) {
+    if (aligned && i + 4 <= end) {
+      const Four gradient = read_four(g + i);
+      Four now[kStates];
+      for (int k = 0; k < kStates; ++k) now[k] = read_four(state[k] + i);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        float e[kStates];
+        for (int k = 0; k < kStates; ++k) e[k] = now[k].v[j];
+        update(e, gradient.v[j]);
+        for (int k = 0; k < kStates; ++k) now[k].v[j] = e[k];
+      }
+      for (int k = 0; k < kStates; ++k) write_four(state[k] + i, now[k]);
+      continue;
+    }
+    for (std::int64_t j = i; j < i + 4 && j < end; ++j) {
+      float e[kStates];
+      for (int k = 0; k < kStates; ++k) e[k] = read(state[k] + j);
+      update(e, read(g + j));
+      for (int k = 0; k < kStates; ++k) write(state[k] + j, e[k]);
+    }
+  }
 }
 
 /// One block for 4096 elements of a tensor.
@@ -69,19 +96,13 @@ __global__ void sgd_elements(UpdateTable t, StepRates step, float momentum, bool
   const numeric::SgdRates<float> rates{step.learning_rate(t.learning_rate_scale[tensor]),
                                        t.weight_decay[tensor], momentum, step.gradient_scale(),
                                        nesterov};
-  float *p = t.p[tensor], *m = t.m[tensor];
-  const float* g = t.g[tensor];
-  for_elements(t, tensor, [&](std::int64_t i) {
-    float parameter = read(p + i);
-    if (m) {
-      float moment = read(m + i);
-      numeric::sgd_momentum_update(rates, parameter, read(g + i), moment);
-      write(m + i, moment);
-    } else {
-      numeric::sgd_update(rates, parameter, read(g + i));
-    }
-    write(p + i, parameter);
-  });
+  if (t.m[tensor])
+    update_elements<1>(t, tensor, [&](float* e, float gradient) {
+      numeric::sgd_momentum_update(rates, e[0], gradient, e[1]);
+    });
+  else
+    update_elements<0>(
+        t, tensor, [&](float* e, float gradient) { numeric::sgd_update(rates, e[0], gradient); });
 }
 
 struct SharedRates {
@@ -100,14 +121,8 @@ __global__ void adamw_elements(UpdateTable t, StepRates step, numeric::AdamWCons
                                       step.gradient_scale()));
   sync_block();
   const numeric::AdamWRates<float> rates = read(&shared.rates[0]);
-  float *p = t.p[tensor], *m = t.m[tensor], *v = t.v[tensor];
-  const float* g = t.g[tensor];
-  for_elements(t, tensor, [&](std::int64_t i) {
-    float parameter = read(p + i), first = read(m + i), second = read(v + i);
-    numeric::adamw_update(rates, parameter, read(g + i), first, second);
-    write(p + i, parameter);
-    write(m + i, first);
-    write(v + i, second);
+  update_elements<2>(t, tensor, [&](float* e, float gradient) {
+    numeric::adamw_update(rates, e[0], gradient, e[1], e[2]);
   });
 }
 

@@ -1,5 +1,5 @@
-// fill and cast on CUDA, all dtypes but f64: a switch over dtypes around one element. Bound by
-// memory.
+// fill and cast on CUDA, all dtypes but f64: a switch over the written dtype around one element.
+// Bound by memory.
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"
 #include "kernels/launch_plan.h"
@@ -21,18 +21,11 @@ struct Number {
 };
 
 template <class T>
-__device__ Number read_whole(const void* x, std::int64_t i) {
-  return {0, static_cast<std::int64_t>(read(static_cast<const T*>(x) + i)), false};
-}
-__device__ Number read_number(const void* x, DType dtype, std::int64_t i) {
-  switch (dtype) {
-    case DType::f32: return {read(static_cast<const float*>(x) + i), 0, true};
-    case DType::bf16: return {read_element(static_cast<const bf16*>(x) + i), 0, true};
-    case DType::f16: return {read_element(static_cast<const f16*>(x) + i), 0, true};
-    case DType::i32: return read_whole<std::int32_t>(x, i);
-    case DType::i64: return read_whole<std::int64_t>(x, i);
-    default: return read_whole<std::uint8_t>(x, i);
-  }
+__device__ Number number_of(T value) {
+  if constexpr (std::is_integral_v<T>)
+    return {0, static_cast<std::int64_t>(value), false};
+  else
+    return {to_float(value), 0, true};
 }
 
 template <class T>
@@ -53,9 +46,19 @@ __device__ void write_number(void* y, DType dtype, std::int64_t i, const Number&
   }
 }
 
-__global__ void cast_elements(const void* x, DType from, void* y, DType to, std::int64_t count) {
-  for (std::int64_t i = grid_thread(); i < count; i += grid_threads())
-    write_number(y, to, i, read_number(x, from, i));
+/// Four elements a thread at a time, a block's width apart.
+template <class T>
+__global__ void cast_elements(const T* x, void* y, DType to, std::int64_t count) {
+  std::int64_t i = std::int64_t{block_index()} * (4 * kBlock) + thread_index();
+  for (; i < count; i += std::int64_t{grid_blocks()} * (4 * kBlock)) {
+    T v[4] = {};
+#pragma unroll
+    for (int j = 0; j < 4; ++j)
+      if (i + j * kBlock < count) v[j] = read(x + i + j * kBlock);
+#pragma unroll
+    for (int j = 0; j < 4; ++j)
+      if (i + j * kBlock < count) write_number(y, to, i + j * kBlock, number_of(v[j]));
+  }
 }
 __global__ void fill_elements(void* y, DType to, Number number, std::int64_t count) {
   for (std::int64_t i = grid_thread(); i < count; i += grid_threads())
@@ -75,11 +78,23 @@ Offer offer_cast(const Signature& s, const DeviceModel&) {
   return {};
 }
 
-void launch_cast(const KernelArgs& args) {
+template <class T>
+void run_cast(const KernelArgs& args) {
   const std::int64_t count = args.out[0].elements();
   if (count == 0) return;
-  launch(args.queue, cast_elements, config_of("cast_elements", count), args.in[0].data,
-         args.in[0].type->dtype, args.out[0].data, args.out[0].type->dtype, count);
+  launch(args.queue, cast_elements<T>, config_of("cast_elements", (count + 3) / 4),
+         args.in[0].as<T>(), args.out[0].data, args.out[0].type->dtype, count);
+}
+
+void launch_cast(const KernelArgs& args) {
+  switch (args.in[0].type->dtype) {
+    case DType::f32: return run_cast<float>(args);
+    case DType::bf16: return run_cast<bf16>(args);
+    case DType::f16: return run_cast<f16>(args);
+    case DType::i32: return run_cast<std::int32_t>(args);
+    case DType::i64: return run_cast<std::int64_t>(args);
+    default: return run_cast<std::uint8_t>(args);
+  }
 }
 
 void launch_fill(const KernelArgs& args) {

@@ -35,6 +35,31 @@ __global__ void pointwise_strided(PointwiseTask<E> t) {
   }
 }
 
+/// Four elements of operand k from `offset` on, or one for all four.
+template <class E>
+FORNAX_DEVICE Four strided_four(const PointwiseTask<E>& t, int k, std::int64_t offset) {
+  float one = t.number;
+  if (t.in[k]) {
+    if (t.walk.stride[k][t.walk.rank - 1] != 0) return read_four(t.in[k] + offset);
+    one = read_element(t.in[k] + offset);
+  }
+  return {{one, one, one, one}};
+}
+
+/// The same for a walk of fours (count_in_fours).
+template <class E, class Index>
+__global__ void pointwise_strided_fours(PointwiseTask<E> t) {
+  for (std::int64_t i = grid_thread(); i < t.count / 4; i += grid_threads()) {
+    std::int64_t offset[3];
+    t.walk.element_offsets(static_cast<Index>(i), offset);
+    const Four a = strided_four(t, 0, offset[0]), b = strided_four(t, 1, offset[1]);
+    const Four c = strided_four(t, 2, offset[2]);
+    Four y;
+    for (int j = 0; j < 4; ++j) y.v[j] = numeric::pointwise(t.function, a.v[j], b.v[j], c.v[j]);
+    write_four(t.out + 4 * i, y);
+  }
+}
+
 /// Row-major operands of the output's shape: operand k at element i.
 template <class E>
 FORNAX_DEVICE Four operand_four(const PointwiseTask<E>& t, int k, std::int64_t i) {
@@ -68,6 +93,22 @@ Offer offer_elements(const Signature& s, const DeviceModel&) {
               "pointwise_fours: f32, bf16 or f16 needed, got " + std::string(name(s.out[0].dtype))};
 }
 
+/// Makes the last axis one of fours where every operand goes along it or stays, by whole fours.
+template <class E>
+bool count_in_fours(PointwiseTask<E>& t) {
+  const int last = t.walk.rank - 1;
+  bool fours = t.walk.extent[last] % 4 == 0 && aligned_to_four(t.out);
+  for (int k = 0; k < 3; ++k) {
+    if (!t.in[k] || t.walk.stride[k][last] == 0) continue;
+    fours = fours && t.walk.stride[k][last] == 1 && aligned_to_four(t.in[k]);
+    for (int axis = 0; axis < last; ++axis) fours = fours && t.walk.stride[k][axis] % 4 == 0;
+  }
+  if (!fours) return false;
+  t.walk.extent[last] /= 4;
+  for (int k = 0; k < 3; ++k) t.walk.stride[k][last] *= 4;
+  return true;
+}
+
 template <class E>
 void run_pointwise(Pointwise function, const KernelArgs& args) {
   const PointwiseWalk walk = pointwise_walk(args);
@@ -75,20 +116,26 @@ void run_pointwise(Pointwise function, const KernelArgs& args) {
   t.walk = walk.axes;
   t.out = args.out[0].as<E>(), t.count = args.out[0].elements();
   t.number = static_cast<float>(walk.scalar), t.function = function;
-  bool fours = walk.axes.rank == 1 && aligned_to_four(t.out);
+  bool row_major = walk.axes.rank == 1 && aligned_to_four(t.out);
   for (int k = 0; k < operand_count(function); ++k) {
     if (k == walk.scalar_operand) continue;
     t.in[k] = args.in[static_cast<std::size_t>(k)].as<E>();
-    fours = fours && walk.last_stride(k) == 1 && aligned_to_four(t.in[k]);
+    row_major = row_major && walk.last_stride(k) == 1 && aligned_to_four(t.in[k]);
   }
   if (t.count == 0) return;
   Config config;
-  config.grid = blocks_for(fours ? (t.count + 3) / 4 : t.count, kBlock);
   config.block = {kBlock, 1, 1};
-  config.name = fours ? "pointwise_fours" : "pointwise_strided";
-  if (fours) return launch(args.queue, pointwise_fours<E>, config, t);
-  if (t.count <= INT32_MAX)
-    return launch(args.queue, pointwise_strided<E, std::uint32_t>, config, t);
+  const bool small = t.count <= INT32_MAX;
+  if (row_major || count_in_fours(t)) {
+    config.grid = blocks_for((t.count + 3) / 4, kBlock);
+    config.name = row_major ? "pointwise_fours" : "pointwise_strided_fours";
+    if (row_major) return launch(args.queue, pointwise_fours<E>, config, t);
+    if (small) return launch(args.queue, pointwise_strided_fours<E, std::uint32_t>, config, t);
+    return launch(args.queue, pointwise_strided_fours<E, std::uint64_t>, config, t);
+  }
+  config.grid = blocks_for(t.count, kBlock);
+  config.name = "pointwise_strided";
+  if (small) return launch(args.queue, pointwise_strided<E, std::uint32_t>, config, t);
   launch(args.queue, pointwise_strided<E, std::uint64_t>, config, t);
 }
 

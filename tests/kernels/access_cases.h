@@ -40,8 +40,8 @@ inline OpInput labels(const Shape& shape, std::int64_t classes) {
 }
 
 /// A node of an op, by name.
-inline OpCase node_case(const std::string& name, std::vector<OpInput> inputs,
-                        const std::string& op, const Attributes& attributes) {
+inline OpCase node_case(const std::string& name, std::vector<OpInput> inputs, const std::string& op,
+                        const Attributes& attributes) {
   OpCase c = access_case(name, std::move(inputs), {});
   c.has_gradient = false;
   c.build = [=](std::span<const Value> in) { return in[0].graph().add(op, in, attributes); };
@@ -50,12 +50,13 @@ inline OpCase node_case(const std::string& name, std::vector<OpInput> inputs,
 
 inline void add_elementwise(std::vector<AccessCase>& all, DType dtype) {
   const auto put = [&](const std::string& op, const OpCase& c) { all.push_back({op, dtype, c}); };
-  put("activation", access_case("gelu", {{.shape = {33, 100}}}, [](auto in) {
-        return gelu(in[0]);
-      }));
+  put("activation",
+      access_case("gelu", {{.shape = {33, 100}}}, [](auto in) { return gelu(in[0]); }));
   put("multiply", access_case("product", {{.shape = {33, 100}}, {.shape = {33, 100}}},
                               [](auto in) { return multiply(in[0], in[1]); }));
   put("add", access_case("add_row", {{.shape = {33, 96}}, {.shape = {96}}},
+                         [](auto in) { return add(in[0], in[1]); }));
+  put("add", access_case("add_odd_row", {{.shape = {33, 97}}, {.shape = {97}}},
                          [](auto in) { return add(in[0], in[1]); }));
   put("cast", access_case("to_f32", {{.shape = {33, 100}}},
                           [](auto in) { return cast(in[0], DType::f32); }));
@@ -67,8 +68,8 @@ inline void add_elementwise(std::vector<AccessCase>& all, DType dtype) {
   put("contiguous", access_case("heads", {{.shape = {2, 16, 3, 32}}}, [](auto in) {
         return contiguous(permute(in[0], {0, 2, 1, 3}));
       }));
-  put("slice", access_case("slice", {{.shape = {90, 70}}},
-                           [](auto in) { return slice(in[0], -1, 8, 64); }));
+  put("slice",
+      access_case("slice", {{.shape = {90, 70}}}, [](auto in) { return slice(in[0], -1, 8, 64); }));
 }
 
 inline void add_sums(std::vector<AccessCase>& all, DType dtype) {
@@ -104,16 +105,14 @@ inline void add_rows(std::vector<AccessCase>& all) {
   put("correct_count", count);
   put("embedding", access_case("words", {{.shape = {50, 64}}, labels({4, 33}, 50)},
                                [](auto in) { return embedding(in[0], in[1]); }));
-  put("dropout", access_case("dropout", {{.shape = {33, 100}}},
-                             [](auto in) { return dropout(in[0], 0.25); }));
+  put("dropout",
+      access_case("dropout", {{.shape = {33, 100}}}, [](auto in) { return dropout(in[0], 0.25); }));
   const std::vector<OpInput> pair = {{.shape = {33, 100}},
                                      {.shape = {33, 100}, .differentiable = false}};
-  put("mean_squared_error", access_case("squares", pair, [](auto in) {
-        return mean_squared_error(in[0], in[1]);
-      }));
-  put("binary_cross_entropy", access_case("logistic", pair, [](auto in) {
-        return binary_cross_entropy(in[0], in[1]);
-      }));
+  put("mean_squared_error",
+      access_case("squares", pair, [](auto in) { return mean_squared_error(in[0], in[1]); }));
+  put("binary_cross_entropy",
+      access_case("logistic", pair, [](auto in) { return binary_cross_entropy(in[0], in[1]); }));
 }
 
 inline void add_linear(std::vector<AccessCase>& all) {
@@ -149,8 +148,7 @@ inline void add_batch_norm(std::vector<AccessCase>& all) {
     state.differentiable = false;
     OpCase c = access_case(op, {{.shape = {300, 96}}, scale, scale, state, state}, {});
     c.build = [op](std::span<const Value> in) {
-      return std::vector{
-          in[0].graph().add(op, in, {{"epsilon", 1e-5}, {"momentum", 0.25}})[0]};
+      return std::vector{in[0].graph().add(op, in, {{"epsilon", 1e-5}, {"momentum", 0.25}})[0]};
     };
     all.push_back({"batch_norm", DType::f32, c});
   }
