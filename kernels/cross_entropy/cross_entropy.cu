@@ -16,7 +16,9 @@ using numeric::label_kind;
 using numeric::LabelKind;
 
 constexpr int kBlock = 128;
-constexpr int kFinalBlock = 512;  ///< of the kernels that end with one block
+constexpr std::int64_t kWideRow = 4096;       ///< classes from which a row has a block of its own
+constexpr std::int64_t kClassesOfJob = 2048;  ///< of a warp of the gradient: a wide row has several
+constexpr int kFinalBlock = 512;              ///< of the kernels that end with one block
 
 struct LogitRows {
   const float* x;
@@ -29,9 +31,23 @@ FORNAX_DEVICE LabelKind kind_of(const LogitRows& t, std::int64_t label) {
   return label_kind(label, t.ignore_index, t.classes);
 }
 
-/// A row's log-sum-exp and its loss.
+/// What a row leaves: its log-sum-exp and its loss.
+struct RowResults {
+  float *log_sum_exp, *losses;
+};
+FORNAX_DEVICE void write_row(const LogitRows& t, const numeric::SmoothedTarget<float>& target,
+                             const RowResults& results, std::int64_t row, float log_sum,
+                             float mean) {
+  const std::int32_t label = read(t.labels + row);
+  const bool valid = kind_of(t, label) == LabelKind::valid;
+  write(results.log_sum_exp + row, log_sum);
+  write(
+      results.losses + row,
+      valid ? numeric::row_loss(log_sum, read(t.x + row * t.classes + label), mean, target) : 0.0f);
+}
+
 __global__ void cross_entropy_warp_per_row(LogitRows t, numeric::SmoothedTarget<float> target,
-                                           float* log_sum_exp, float* losses) {
+                                           RowResults results) {
   const RowPlace place = row_place(t.rows, t.lanes);
   if (place.idle) return;
   const float* x = t.x + place.row * t.classes;
@@ -41,13 +57,22 @@ __global__ void cross_entropy_warp_per_row(LogitRows t, numeric::SmoothedTarget<
   if (target.smoothing != 0)
     mean = sum_of_row(place, t.classes, [=](std::int64_t i) { return read(x + i); }) /
            static_cast<float>(t.classes);
-  if (place.lane != 0 || !place.writes) return;
-  const float log_sum = largest + numeric::log(sum);
-  const std::int32_t label = read(t.labels + place.row);
-  const bool valid = kind_of(t, label) == LabelKind::valid;
-  write(log_sum_exp + place.row, log_sum);
-  write(losses + place.row,
-        valid ? numeric::row_loss(log_sum, read(x + label), mean, target) : 0.0f);
+  if (place.lane == 0 && place.writes)
+    write_row(t, target, results, place.row, largest + numeric::log(sum), mean);
+}
+
+__global__ void cross_entropy_block_per_row(LogitRows t, numeric::SmoothedTarget<float> target,
+                                            RowResults results) {
+  const std::int64_t row = block_index();
+  const float* x = t.x + row * t.classes;
+  const float largest = block_maximum(x, t.classes);
+  const float sum =
+      block_sum(t.classes, [=](std::int64_t i) { return numeric::exp(read(x + i) - largest); });
+  float mean = 0;
+  if (target.smoothing != 0)
+    mean = block_sum(t.classes, [=](std::int64_t i) { return read(x + i); }) /
+           static_cast<float>(t.classes);
+  if (thread_index() == 0) write_row(t, target, results, row, largest + numeric::log(sum), mean);
 }
 
 /// How many labels count, how many rows are hits, and the first bad label (rows: none).
@@ -142,21 +167,25 @@ struct GradientRows {
   const std::int32_t* counted;
   float on, off;
   float* dx;
+  std::int64_t jobs_of_row;
 };
 
 __global__ void cross_entropy_gradient_warp_per_row(LogitRows t, GradientRows g) {
-  const RowPlace place = row_place(t.rows, t.lanes);
+  const RowPlace place = row_place(t.rows * g.jobs_of_row, t.lanes);
   if (place.idle) return;
-  const std::int64_t first = place.row * t.classes;
-  const std::int32_t label = read(t.labels + place.row);
+  const std::int64_t row = place.row / g.jobs_of_row;
+  const std::int64_t begin = place.row % g.jobs_of_row * kClassesOfJob;
+  const std::int64_t rest = t.classes - begin, first = row * t.classes + begin;
+  const std::int32_t label = read(t.labels + row);
   const bool counts = kind_of(t, label) == LabelKind::valid;
   const float weight = read(g.d_loss) / static_cast<float>(read(g.counted));
-  const float log_sum = read(g.log_sum_exp + place.row);
-  map_row(place, t.classes, g.dx + first, [&](std::int64_t i) {
-    const float target = i == label ? g.on : g.off;
-    const float slope = numeric::logit_gradient(read(t.x + first + i), log_sum, target, weight);
-    return counts ? slope : 0.0f;
-  });
+  const float log_sum = read(g.log_sum_exp + row);
+  const auto slope = [&](std::int64_t i) {
+    const float target = begin + i == label ? g.on : g.off;
+    const float d = numeric::logit_gradient(read(t.x + first + i), log_sum, target, weight);
+    return counts ? d : 0.0f;
+  };
+  map_row(place, rest < kClassesOfJob ? rest : kClassesOfJob, g.dx + first, slope);
 }
 
 /// Whether logit (a, i) takes the arg-max from (b, k): larger, else the smaller index.
@@ -211,9 +240,9 @@ LogitRows logit_rows(const KernelArgs& args, std::size_t operand) {
   return t;
 }
 
-Config lanes_of_rows(const char* kernel, const LogitRows& t) {
+Config threads(const char* kernel, std::int64_t count) {
   Config config;
-  config.grid = blocks_for(t.rows * t.lanes, kBlock, INT32_MAX), config.block = {kBlock, 1, 1};
+  config.grid = blocks_for(count, kBlock, INT32_MAX), config.block = {kBlock, 1, 1};
   config.name = kernel;
   return config;
 }
@@ -228,12 +257,18 @@ void launch_loss(const KernelArgs& args) {
   const LogitRows t = logit_rows(args, 0);
   const auto target =
       numeric::smoothed_target<float>(args.attributes->number("label_smoothing"), t.classes);
-  auto* losses = reinterpret_cast<float*>(args.workspace.data());
-  if (t.rows > 0)
-    launch(args.queue, cross_entropy_warp_per_row, lanes_of_rows("cross_entropy_warp_per_row", t),
-           t, target, args.out[1].as<float>(), losses);
+  const RowResults results{args.out[1].as<float>(),
+                           reinterpret_cast<float*>(args.workspace.data())};
+  if (t.rows > 0 && t.classes < kWideRow) {
+    launch(args.queue, cross_entropy_warp_per_row,
+           threads("cross_entropy_warp_per_row", t.rows * t.lanes), t, target, results);
+  } else if (t.rows > 0) {
+    Config blocks = threads("cross_entropy_block_per_row", t.rows * kBlock);
+    blocks.shared_bytes = sizeof(SharedChains);
+    launch(args.queue, cross_entropy_block_per_row, blocks, t, target, results);
+  }
   launch(args.queue, cross_entropy_of_rows, one_block("cross_entropy_of_rows", sizeof(SharedRows)),
-         t, losses, args.out[0].as<float>(), args.out[2].as<std::int32_t>(), args.step);
+         t, results.losses, args.out[0].as<float>(), args.out[2].as<std::int32_t>(), args.step);
 }
 
 void launch_gradient(const KernelArgs& args) {
@@ -244,16 +279,18 @@ void launch_gradient(const KernelArgs& args) {
   g.d_loss = args.in[0].as<float>(), g.log_sum_exp = args.in[3].as<float>();
   g.counted = args.in[4].as<std::int32_t>(), g.on = target.on, g.off = target.off;
   g.dx = args.out[0].as<float>();
+  g.jobs_of_row = (t.classes + kClassesOfJob - 1) / kClassesOfJob;
   if (t.rows > 0)
     launch(args.queue, cross_entropy_gradient_warp_per_row,
-           lanes_of_rows("cross_entropy_gradient_warp_per_row", t), t, g);
+           threads("cross_entropy_gradient_warp_per_row", t.rows * g.jobs_of_row * t.lanes), t, g);
 }
 
 void launch_correct_count(const KernelArgs& args) {
   const LogitRows t = logit_rows(args, 0);
   auto* hits = reinterpret_cast<std::int32_t*>(args.workspace.data());
   if (t.rows > 0)
-    launch(args.queue, correct_warp_per_row, lanes_of_rows("correct_warp_per_row", t), t, hits);
+    launch(args.queue, correct_warp_per_row, threads("correct_warp_per_row", t.rows * t.lanes), t,
+           hits);
   launch(args.queue, correct_of_rows, one_block("correct_of_rows", sizeof(SharedTallies)), t, hits,
          args.out[0].as<std::int32_t>(), args.out[1].as<std::int32_t>(), args.step);
 }

@@ -63,4 +63,43 @@ FORNAX_DEVICE float block_chunk(std::int64_t begin, std::int64_t end, const Term
   return device::warp_index() == 0 ? fold_chains(shared) : 0.0f;
 }
 
+/// The ordered sum of `count` terms by a block of 128 threads; its first warp has it.
+template <class Term>
+FORNAX_DEVICE float block_sum(std::int64_t count, const Term& term) {
+  float total = -0.0f;
+  for (std::int64_t begin = 0; begin < count; begin += numeric::kSumChunk) {
+    const std::int64_t rest = count - begin;
+    total =
+        total +
+        block_chunk(begin, begin + (rest < numeric::kSumChunk ? rest : numeric::kSumChunk), term);
+    device::sync_block();
+  }
+  return total;
+}
+
+/// The maximum of x[0 .. count) by a block of 128 threads, for all of them; NaN when there is one.
+FORNAX_DEVICE float block_maximum(const float* x, std::int64_t count) {
+  constexpr int kAtOnce = 16;
+  SharedChains& shared = device::shared_memory<SharedChains>();
+  float largest = device::read(x);
+  for (std::int64_t i = device::thread_index(); i < count; i += kAtOnce * numeric::kChains) {
+    float v[kAtOnce];
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) {
+      const std::int64_t at = i + j * numeric::kChains;
+      v[j] = device::read(x + (at < count ? at : count - 1));
+    }
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j) largest = numeric::max(largest, v[j]);
+  }
+  device::write(&shared.chain[device::thread_index()], largest);
+  device::sync_block();
+  const device::Four c = device::read_four(&shared.chain[4 * device::lane_index()]);
+  for (int j = 0; j < 4; ++j) largest = numeric::max(largest, c.v[j]);
+  for (int mask = 16; mask > 0; mask /= 2)
+    largest = numeric::max(largest, device::shuffle_xor(largest, mask));
+  device::sync_block();
+  return largest;
+}
+
 }  // namespace fornax::kernels

@@ -99,6 +99,8 @@ inline void add_rows(std::vector<AccessCase>& all) {
           return cross_entropy(in[0], in[1], {.label_smoothing = 0.1});
         }));
   }
+  put("cross_entropy", access_case("wide_rows", {{.shape = {2, 4500}}, labels({2}, 4500)},
+                                   [](auto in) { return cross_entropy(in[0], in[1]); }));
   OpCase count = access_case("correct_count", {{.shape = {300, 40}}, labels({300}, 40)},
                              [](auto in) { return correct_count(in[0], in[1]).correct; });
   count.has_gradient = false;

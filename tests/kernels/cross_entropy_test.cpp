@@ -47,6 +47,7 @@ std::vector<OpCase> cases() {
                              loss("many_rows", {1500, 4}, {1500}),
                              loss("chunks_of_rows", {65536 + 77, 2}, {65536 + 77}),
                              loss("smoothed", {40, 21}, {40}, {.label_smoothing = 0.1}),
+                             loss("smoothed_wide", {2, 4500}, {2}, {.label_smoothing = 0.1}),
                              loss("ignored", {40, 6}, {40}, {.ignore_index = 3}),
                              loss("all_ignored", {5, 6}, {5}, {.ignore_index = 0}, 0),
                              loss("out_of_range", {40, 6}, {40}, {}, 9),
