@@ -11,6 +11,9 @@ function(fornax_backend_module target)
   add_library(${target} MODULE ${FORNAX_CUDA_BACKEND_SOURCES} ${ARGN}
     ${FORNAX_CUDA_DIR}/backend_module.cpp
     ${PROJECT_SOURCE_DIR}/kernels/operand.cpp ${PROJECT_SOURCE_DIR}/runtime/memory/pool.cpp
+    ${PROJECT_SOURCE_DIR}/kernels/host/parallel.cpp
+    ${PROJECT_SOURCE_DIR}/kernels/host/float_environment.cpp
+    ${PROJECT_SOURCE_DIR}/runtime/support/environment.cpp
     ${FORNAX_GENERATED}/cuda_table.cpp)
   target_include_directories(${target} PRIVATE
     ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR})

@@ -56,7 +56,8 @@ CudaBackend::CudaBackend(DriverCalls calls, const BackendOptions& options)
       stream_(make_stream(driver_)),
       copy_stream_(make_stream(driver_)),
       upstream_(driver_),
-      pool_(upstream_, {.limit_bytes = options.memory_limit_bytes}) {}
+      pool_(upstream_, {.limit_bytes = options.memory_limit_bytes}),
+      transfer_bytes_(options.transfer_bytes) {}
 
 CudaBackend::~CudaBackend() = default;
 
@@ -91,9 +92,9 @@ void CudaBackend::download(void* to, const void* from, std::int64_t bytes) {
 
 std::unique_ptr<Sequence> CudaBackend::record(std::vector<Command> commands,
                                               const RecordOptions& options) {
-  return std::make_unique<CudaSequence>(driver_, pool_,
-                                        BackendStreams{stream_.get(), copy_stream_.get()},
-                                        std::move(commands), options);
+  return std::make_unique<CudaSequence>(
+      driver_, pool_, BackendStreams{stream_.get(), copy_stream_.get(), transfer_bytes_},
+      std::move(commands), options);
 }
 
 }  // namespace fornax::cuda

@@ -3,14 +3,16 @@
 #pragma once
 #include "runtime/cuda/device_memory.h"
 #include "runtime/cuda/driver.h"
+#include "runtime/cuda/step_transfers.h"
 #include "runtime/device/backend.h"
 
 namespace fornax::cuda {
 
 struct BackendOptions {
-  std::string module = "cuda";          ///< DeviceModel::module
-  int device = 0;                       ///< which one of the driver's
-  std::int64_t memory_limit_bytes = 0;  ///< most that the pool reserves; 0: no limit
+  std::string module = "cuda";                   ///< DeviceModel::module
+  int device = 0;                                ///< which one of the driver's
+  std::int64_t memory_limit_bytes = 0;           ///< most that the pool reserves; 0: no limit
+  std::int64_t transfer_bytes = kTransferBytes;  ///< of a step's inputs that a kernel takes
 };
 
 class CudaBackend final : public Backend {
@@ -35,9 +37,10 @@ class CudaBackend final : public Backend {
   std::shared_ptr<Driver> driver_;
   kernels::DeviceModel model_;
   OwnedStream stream_;       ///< of allocations, uploads, downloads and every Sequence's steps
-  OwnedStream copy_stream_;  ///< of what a step gets from the host
+  OwnedStream copy_stream_;  ///< of a step's large inputs
   DriverMemory upstream_;
   memory::Pool pool_;
+  std::int64_t transfer_bytes_;
 };
 
 }  // namespace fornax::cuda

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "kernels/host/parallel.h"
+
 namespace fornax::cuda {
 
 namespace {
@@ -16,20 +18,16 @@ constexpr std::int64_t kStepBytes = sizeof(StepState);
 // Kernels set these two with atomics; everything else of StepState they only read.
 constexpr std::int64_t kFlagsAt = offsetof(StepState, bad_index);
 constexpr std::int64_t kScalarsAt = offsetof(StepState, scalars);
-constexpr std::int64_t kFlagsBytes = kScalarsAt - kFlagsAt;
 constexpr std::size_t kStepAccesses = 3;  // what is before the flags, the flags, what is after
-static_assert(offsetof(StepState, bad_value) == kFlagsAt + 8 && kScalarsAt == kFlagsAt + 16);
+static_assert(offsetof(StepState, bad_value) == kFlagsAt + 8 &&
+              kScalarsAt == kFlagsAt + kFlagsBytes);
+static_assert(kFlagsAt % device::kTransferAlignment == 0);
 
-std::int64_t padded(std::int64_t bytes) { return (bytes + 255) / 256 * 256; }
-
-/// Bytes from an operand's first element to its last.
-std::int64_t span_bytes(const kernels::TensorType& type) {
-  if (type.shape.elements() == 0) return 0;
-  std::int64_t last = 0;
-  for (int axis = 0; axis < type.shape.rank(); ++axis)
-    last += (type.shape[axis] - 1) * type.strides[static_cast<std::size_t>(axis)];
-  return (last + 1) * size_bytes(type.dtype);
-}
+// Of a large upload. The bus takes 20 to 40 us for it, the host about as long to stage it and 2 us
+// to enqueue it; only the first piece's staging is not hidden behind the bus.
+constexpr std::int64_t kPiece = 1 << 20;
+// A few threads fill the memory's bandwidth; more would only have to be woken for each piece.
+constexpr int kMostThreads = 8;
 
 }  // namespace
 
@@ -63,11 +61,16 @@ void CudaSequence::copy(const device::Queue& queue, void* to, const void* from, 
 CudaSequence::CudaSequence(std::shared_ptr<Driver> driver, memory::Pool& pool,
                            const BackendStreams& streams, std::vector<Command> commands,
                            const RecordOptions& options)
-    : driver_(std::move(driver)), pool_(pool), backend_(streams), context_{driver_.get(), false} {
-  for (Command& command : commands) entries_.push_back({std::move(command), 0, {}});
+    : driver_(std::move(driver)),
+      pool_(pool),
+      backend_(streams),
+      context_{driver_.get(), false},
+      transfers_(place_transfers(commands, streams.transfer_bytes)),
+      threads_(std::min(host::default_threads(), kMostThreads)) {
+  for (std::size_t i = 0; i < commands.size(); ++i)
+    entries_.push_back({std::move(commands[i]), transfers_.places[i], {}});
   make_streams(options);
-  place_staging();
-  staged_ = pool_.allocate(kSlots * upload_bytes_, backend_.compute);
+  staged_ = pool_.allocate(kSlots * device_bytes(), backend_.compute);
   try {
     pool_.order(backend_.compute, backend_.copy);  // a former owner may still use the block
     make_slots();
@@ -76,7 +79,7 @@ CudaSequence::CudaSequence(std::shared_ptr<Driver> driver, memory::Pool& pool,
     for (Slot& slot : slots_)
       if (options.capture) capture(slot);
   } catch (...) {
-    pool_.deallocate(staged_, kSlots * upload_bytes_, backend_.compute);
+    pool_.deallocate(staged_, kSlots * device_bytes(), backend_.compute);
     throw;
   }
 }
@@ -84,7 +87,7 @@ CudaSequence::CudaSequence(std::shared_ptr<Driver> driver, memory::Pool& pool,
 CudaSequence::~CudaSequence() {
   for (const Slot& slot : slots_)
     if (slot.step) driver_->release(&DriverTable::event_synchronize, slot.done.get());
-  pool_.deallocate(staged_, kSlots * upload_bytes_, backend_.compute);
+  pool_.deallocate(staged_, kSlots * device_bytes(), backend_.compute);
 }
 
 /// The graph is captured on a stream that nothing else uses; what is enqueued goes to the
@@ -101,28 +104,33 @@ void CudaSequence::make_streams(const RecordOptions& options) {
   forked_ = make_event(driver_);
 }
 
-/// A StepState and the inputs, then flags and the outputs.
-void CudaSequence::place_staging() {
-  const auto place = [this](Command::Kind kind) {
-    for (Entry& entry : entries_) {
-      if (entry.command.kind != kind) continue;
-      entry.staged_at = staging_bytes_;
-      staging_bytes_ += padded(entry.command.bytes);
-    }
-  };
-  staging_bytes_ = padded(kStepBytes);
-  place(Command::Kind::upload);
-  upload_bytes_ = staging_bytes_;
-  staging_bytes_ += padded(kFlagsBytes);
-  place(Command::Kind::download);
-}
-
 void CudaSequence::make_slots() {
   auto* next = static_cast<std::byte*>(staged_);
   for (Slot& slot : slots_) {
-    slot.device = std::exchange(next, next + upload_bytes_);
-    slot.pinned = make_pinned(driver_, staging_bytes_);
+    slot.device = std::exchange(next, next + device_bytes());
+    slot.pinned = make_pinned(driver_, transfers_.bytes);
     slot.uploaded = make_event(driver_), slot.done = make_event(driver_);
+    prepare_transfers(slot);
+  }
+}
+
+void CudaSequence::Transfers::add(void* to, const void* from, std::int64_t bytes) {
+  list.push_back({static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes});
+  accesses.push_back({from, bytes, Access::Kind::read});
+  accesses.push_back({to, bytes, Access::Kind::write});
+}
+
+void CudaSequence::prepare_transfers(Slot& slot) {
+  slot.taken.add(slot.device, pinned(slot), kStepBytes);
+  slot.given.add(pinned(slot) + transfers_.results_at, slot.device + kFlagsAt, kFlagsBytes);
+  for (const Entry& entry : entries_) {
+    if (entry.staged.way != StepTransfers::Way::kernel) continue;
+    const Command& command = entry.command;
+    std::byte* host = pinned(slot) + entry.staged.at;
+    if (command.kind == Command::Kind::upload)
+      slot.taken.add(command.device, host, command.bytes);
+    else
+      slot.given.add(host, command.device, command.bytes);
   }
 }
 
@@ -131,16 +139,7 @@ void CudaSequence::prepare_launches() {
     if (entry.command.kind != Command::Kind::launch) continue;
     kernels::KernelArgs& args = entry.command.args;
     args.queue = {stream(entry.command.stream), &launch_table(), &context_};
-    for (const auto& view : args.in)
-      if (view.present())
-        entry.accesses.push_back({view.data, span_bytes(*view.type), Access::Kind::read});
-    for (const auto& view : args.out)
-      if (view.present())
-        entry.accesses.push_back({view.data, span_bytes(*view.type), Access::Kind::write});
-    if (!args.workspace.empty())
-      entry.accesses.push_back({args.workspace.data(),
-                                static_cast<std::int64_t>(args.workspace.size()),
-                                Access::Kind::write});
+    entry.accesses = accesses_of(entry.command);
     entry.accesses.insert(entry.accesses.end(), kStepAccesses, {});
   }
 }
@@ -150,6 +149,7 @@ void CudaSequence::load_kernels() {
   context_.loading = true;
   for (Entry& entry : entries_)
     if (entry.command.kind == Command::Kind::launch) enqueue_launch(entry, slots_[0]);
+  enqueue_transfers("take", slots_[0].taken);
   context_.loading = false;
 }
 
@@ -187,13 +187,20 @@ void CudaSequence::join() {
   }
 }
 
-/// From the slot's staging in device memory to its flags and outputs in pinned memory.
+/// From the slot's pinned memory, and its large inputs on the device, to its flags and outputs in
+/// pinned memory.
 void CudaSequence::enqueue(Slot& slot) {
+  enqueue_transfers("take", slot.taken);
   fork();
   for (Entry& entry : entries_) enqueue(entry, slot);
   join();
-  driver_->call("downloading the step's state", &DriverTable::copy_to_host,
-                pinned(slot) + upload_bytes_, slot.device + kFlagsAt, kFlagsBytes, stream(0));
+  enqueue_transfers("give", slot.given);
+}
+
+void CudaSequence::enqueue_transfers(const char* name, const Transfers& transfers) {
+  if (driver_->table().annotate && !context_.loading)
+    driver_->call("annotating", &DriverTable::annotate, stream(0), transfers.accesses);
+  device::transfer({stream(0), &launch_table(), &context_}, name, transfers.list);
 }
 
 void CudaSequence::enqueue(Entry& entry, Slot& slot) {
@@ -201,14 +208,14 @@ void CudaSequence::enqueue(Entry& entry, Slot& slot) {
   const Stream on = stream(command.stream);
   switch (command.kind) {
     case Command::Kind::upload:
-      if (command.bytes)
+      if (entry.staged.way == StepTransfers::Way::copy)
         driver_->call("taking an input", &DriverTable::copy_on_device, command.device,
-                      slot.device + entry.staged_at, command.bytes, on);
+                      on_device(slot, entry.staged.at), command.bytes, on);
       break;
     case Command::Kind::download:
-      if (command.bytes)
+      if (entry.staged.way == StepTransfers::Way::copy)
         driver_->call("downloading an output", &DriverTable::copy_to_host,
-                      pinned(slot) + entry.staged_at, command.device, command.bytes, on);
+                      pinned(slot) + entry.staged.at, command.device, command.bytes, on);
       break;
     case Command::Kind::wait:
       driver_->call("waiting for an event", &DriverTable::stream_wait_event, on,
@@ -244,26 +251,62 @@ void CudaSequence::touch(const void* address, std::int64_t bytes, Access::Kind k
     driver_->call("staging", &DriverTable::host_access, Access{address, bytes, kind});
 }
 
-// The upload waits for nothing on the device: the slot's last step was waited for, and the one
-// before this, in the other slot, computes meanwhile.
-void CudaSequence::submit(int index, StepState& step, std::span<const void* const> inputs,
-                          std::span<void* const> outputs) {
-  Slot& slot = slots_[static_cast<std::size_t>(index)];
-  touch(pinned(slot), upload_bytes_, Access::Kind::write);
-  std::memcpy(pinned(slot), &step, sizeof step);
-  for (const Entry& entry : entries_)
-    if (entry.command.kind == Command::Kind::upload && entry.command.bytes)
-      std::memcpy(pinned(slot) + entry.staged_at,
-                  inputs[static_cast<std::size_t>(entry.command.slot)],
-                  static_cast<std::size_t>(entry.command.bytes));
-  slot.step = &step, slot.outputs = outputs;
-  driver_->push_range(kStepRange);
-  driver_->call("uploading the inputs", &DriverTable::copy_to_device, slot.device, pinned(slot),
-                upload_bytes_, backend_.copy);
+void CudaSequence::copy_on_host(void* to, const void* from, std::int64_t bytes) const {
+  constexpr std::int64_t grain = kPiece / kMostThreads;
+  host::parallel_for(bytes, grain, threads_, [=](std::int64_t begin, std::int64_t end) {
+    std::memcpy(static_cast<std::byte*>(to) + begin, static_cast<const std::byte*>(from) + begin,
+                static_cast<std::size_t>(end - begin));
+  });
+}
+
+/// Enqueues the upload of a part of the pinned memory; returns its end.
+std::int64_t CudaSequence::send(Slot& slot, std::int64_t from, std::int64_t end) {
+  driver_->call("uploading the inputs", &DriverTable::copy_to_device, on_device(slot, from),
+                pinned(slot) + from, end - from, backend_.copy);
+  return end;
+}
+
+/// The large inputs, piece by piece: one goes over the bus while the next is staged. An upload
+/// waits for nothing on the device: the slot's last step was waited for, and the one before this,
+/// in the other slot, computes meanwhile.
+void CudaSequence::upload(Slot& slot, std::span<const void* const> inputs) {
+  std::int64_t sent = transfers_.copied_at;
+  for (const Entry& entry : entries_) {
+    const Command& command = entry.command;
+    if (command.kind != Command::Kind::upload || entry.staged.way != StepTransfers::Way::copy)
+      continue;
+    const auto* from =
+        static_cast<const std::byte*>(inputs[static_cast<std::size_t>(command.slot)]);
+    for (std::int64_t done = 0; done < command.bytes;) {
+      const std::int64_t at = entry.staged.at + done;
+      const std::int64_t part = std::min(command.bytes - done, sent + kPiece - at);
+      touch(pinned(slot) + at, part, Access::Kind::write);
+      copy_on_host(pinned(slot) + at, from + done, part);
+      done += part;
+      if (padded(at + part) == sent + kPiece) sent = send(slot, sent, sent + kPiece);
+    }
+  }
+  if (sent < transfers_.copied_end) send(slot, sent, transfers_.copied_end);
   driver_->call("uploading the inputs", &DriverTable::event_record, slot.uploaded.get(),
                 backend_.copy);
   driver_->call("uploading the inputs", &DriverTable::stream_wait_event, backend_.compute,
                 slot.uploaded.get());
+}
+
+void CudaSequence::submit(int index, StepState& step, std::span<const void* const> inputs,
+                          std::span<void* const> outputs) {
+  Slot& slot = slots_[static_cast<std::size_t>(index)];
+  slot.step = &step, slot.outputs = outputs;
+  driver_->push_range(kStepRange);
+  if (transfers_.copied_at < transfers_.copied_end) upload(slot, inputs);
+  touch(pinned(slot), transfers_.copied_at, Access::Kind::write);
+  std::memcpy(pinned(slot), &step, sizeof step);
+  for (const Entry& entry : entries_)
+    if (entry.command.kind == Command::Kind::upload &&
+        entry.staged.way == StepTransfers::Way::kernel)
+      std::memcpy(pinned(slot) + entry.staged.at,
+                  inputs[static_cast<std::size_t>(entry.command.slot)],
+                  static_cast<std::size_t>(entry.command.bytes));
   if (slot.graph.get())
     driver_->call("launching the step", &DriverTable::graph_launch, slot.graph.get(),
                   backend_.compute);
@@ -276,12 +319,13 @@ void CudaSequence::submit(int index, StepState& step, std::span<const void* cons
 void CudaSequence::wait(int index) {
   Slot& slot = slots_[static_cast<std::size_t>(index)];
   driver_->call("waiting for the step", &DriverTable::event_synchronize, slot.done.get());
-  touch(pinned(slot) + upload_bytes_, staging_bytes_ - upload_bytes_, Access::Kind::read);
+  touch(pinned(slot) + transfers_.results_at, transfers_.bytes - transfers_.results_at,
+        Access::Kind::read);
   for (const Entry& entry : entries_)
-    if (entry.command.kind == Command::Kind::download && entry.command.bytes)
-      std::memcpy(slot.outputs[static_cast<std::size_t>(entry.command.slot)],
-                  pinned(slot) + entry.staged_at, static_cast<std::size_t>(entry.command.bytes));
-  std::memcpy(&slot.step->bad_index, pinned(slot) + upload_bytes_, kFlagsBytes);
+    if (entry.command.kind == Command::Kind::download)
+      copy_on_host(slot.outputs[static_cast<std::size_t>(entry.command.slot)],
+                   pinned(slot) + entry.staged.at, entry.command.bytes);
+  std::memcpy(&slot.step->bad_index, pinned(slot) + transfers_.results_at, kFlagsBytes);
   slot.step = nullptr;
 }
 

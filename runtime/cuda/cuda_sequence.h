@@ -1,19 +1,22 @@
 // A recorded step on a driver's streams: enqueued command by command, or captured once and replayed
-// as one graph. Both go through the same enqueue(). What a step gets from the host is staged one
+// as one graph. Both go through the same enqueue(). What a step takes from the host is staged one
 // step ahead: docs/streams.md.
 #pragma once
 #include <array>
 
+#include "kernels/device/transfer.h"
 #include "runtime/cuda/driver.h"
+#include "runtime/cuda/step_transfers.h"
 #include "runtime/device/backend.h"
 #include "runtime/memory/pool.h"
 
 namespace fornax::cuda {
 
-/// Streams of a backend that its Sequences share; they outlive its pool.
+/// What a backend's Sequences share; the streams outlive its pool.
 struct BackendStreams {
   Stream compute = nullptr;  ///< steps, in order; to the pool every block's last use is here
-  Stream copy = nullptr;     ///< uploads of the steps to come
+  Stream copy = nullptr;     ///< large uploads of the steps to come
+  std::int64_t transfer_bytes = kTransferBytes;  ///< place_transfers()
 };
 
 class CudaSequence final : public Sequence {
@@ -38,14 +41,20 @@ class CudaSequence final : public Sequence {
   /// One command with what its enqueueing needs, made at record().
   struct Entry {
     Command command;
-    std::int64_t staged_at = 0;    ///< upload, download: bytes from the start of a Slot's staging
+    StepTransfers::Place staged;   ///< upload, download: in a Slot's pinned memory
     std::vector<Access> accesses;  ///< launch; the last ones are the StepState's
   };
-  /// Staging of one step under way. In pinned memory: StepState and inputs, which one copy takes to
-  /// `device`; then the flags and outputs that come back.
+  /// What one kernel moves, and what that touches.
+  struct Transfers {
+    std::vector<device::Transfer> list;
+    std::vector<Access> accesses;
+    void add(void* to, const void* from, std::int64_t bytes);
+  };
+  /// Staging of one step under way.
   struct Slot {
-    PinnedMemory pinned;
-    std::byte* device = nullptr;  ///< the StepState that kernels see, then inputs
+    PinnedMemory pinned;          ///< as StepTransfers says
+    std::byte* device = nullptr;  ///< the StepState that kernels see, then large inputs
+    Transfers taken, given;       ///< by the step's first kernel and its last
     OwnedEvent uploaded, done;
     OwnedGraphExec graph;
     kernels::StepState* step = nullptr;  ///< of the step under way
@@ -58,19 +67,30 @@ class CudaSequence final : public Sequence {
   static void copy(const device::Queue&, void* to, const void* from, std::size_t bytes);
 
   void make_streams(const RecordOptions& options);
-  void place_staging();
   void make_slots();
+  void prepare_transfers(Slot& slot);
   void prepare_launches();
   void load_kernels();
   void capture(Slot& slot);
   void enqueue(Slot& slot);
   void enqueue(Entry& entry, Slot& slot);
   void enqueue_launch(Entry& entry, Slot& slot);
+  void enqueue_transfers(const char* name, const Transfers& transfers);
+  void upload(Slot& slot, std::span<const void* const> inputs);
+  std::int64_t send(Slot& slot, std::int64_t from, std::int64_t end);
+  void copy_on_host(void* to, const void* from, std::int64_t bytes) const;
   void fork();
   void join();
   void touch(const void* address, std::int64_t bytes, Access::Kind kind);
   Stream stream(int index) const { return streams_[static_cast<std::size_t>(index)]; }
   static std::byte* pinned(const Slot& slot) { return static_cast<std::byte*>(slot.pinned.get()); }
+  /// Of a large input at `at` in pinned memory.
+  std::byte* on_device(const Slot& slot, std::int64_t at) const {
+    return slot.device + padded(sizeof(kernels::StepState)) + (at - transfers_.copied_at);
+  }
+  std::int64_t device_bytes() const {
+    return padded(sizeof(kernels::StepState)) + transfers_.copied_end - transfers_.copied_at;
+  }
 
   std::shared_ptr<Driver> driver_;
   memory::Pool& pool_;
@@ -81,8 +101,9 @@ class CudaSequence final : public Sequence {
   std::vector<Stream> streams_;  ///< by Command::stream; the first is captured or the backend's
   std::vector<OwnedEvent> events_, joins_;
   OwnedEvent forked_;
-  std::int64_t upload_bytes_ = 0, staging_bytes_ = 0;  ///< of a Slot: to the device; all of it
-  void* staged_ = nullptr;                             ///< device memory of all slots
+  StepTransfers transfers_;
+  int threads_;             ///< that copy large inputs and outputs on the host
+  void* staged_ = nullptr;  ///< device memory of all slots
   std::array<Slot, kSlots> slots_;
 };
 

@@ -16,7 +16,8 @@ constexpr std::array kTable = {
         "FORNAX_DEVICE", "`cpu`, `cpu:THREADS`, `reference`, `reference:f64`, `cuda:INDEX`, `simt`",
         "the first CUDA device, else the CPU", "The device that `Device::automatic()` stands for."},
     EnvironmentVariable{"FORNAX_NUM_THREADS", "1 to 1024", "all processors of the process",
-                        "Threads of the CPU backend. Results do not depend on it."},
+                        "Threads of the CPU backend, and up to 8 that stage what a GPU step takes. "
+                        "Results do not depend on it."},
     EnvironmentVariable{"FORNAX_ISA", "`avx2`, `avx512`, `neon`, `portable`",
                         "the best that the processor has",
                         "Vector instructions of the CPU kernels. Results do not depend on them."},

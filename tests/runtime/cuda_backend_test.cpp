@@ -16,10 +16,12 @@ namespace {
 using namespace fornax;
 using namespace fornax::cuda_test;
 
-std::shared_ptr<Backend> open(std::uint32_t seed, std::int64_t limit = 0) {
+std::shared_ptr<Backend> open(std::uint32_t seed, std::int64_t limit = 0,
+                              std::int64_t transfer_bytes = cuda::kTransferBytes) {
   simt::options().seed = seed;
   cuda::BackendOptions options;
   options.module = "simt", options.memory_limit_bytes = limit;
+  options.transfer_bytes = transfer_bytes;
   return std::make_shared<cuda::CudaBackend>(cuda::make_simt_driver(), options);
 }
 
@@ -44,10 +46,11 @@ struct Step {
 };
 
 /// Four steps, with two of them under way at once or each waited for; all as the reference has it.
-void expect_right_steps(std::uint32_t seed, bool capture, bool ahead) {
+/// `transfer_bytes`: BackendOptions'.
+void expect_right_steps(std::uint32_t seed, bool capture, bool ahead, std::int64_t transfer_bytes) {
   SCOPED_TRACE("seed " + std::to_string(seed) + (capture ? ", captured" : ", eager") +
-               (ahead ? ", two under way" : ""));
-  const auto backend = open(seed);
+               (ahead ? ", two under way, " : ", ") + std::to_string(transfer_bytes) + " bytes");
+  const auto backend = open(seed, 0, transfer_bytes);
   TwoStreamStep two_streams(backend);
   const auto sequence = backend->record(two_streams.commands(), TwoStreamStep::options(capture));
   std::vector<float> c(kElements), sum(kElements), kept(kElements);
@@ -75,7 +78,8 @@ TEST(CudaBackend, EveryOrderGivesTheReferencesBits) {
   for (const bool capture : {false, true})
     for (const bool ahead : {false, true})
       for (const std::uint32_t seed : {0u, 1u, 2u, 3u, 17u, 1234u})
-        expect_right_steps(seed, capture, ahead);
+        for (const std::int64_t transfer_bytes : {std::int64_t{0}, cuda::kTransferBytes})
+          expect_right_steps(seed, capture, ahead, transfer_bytes);
 }
 
 TEST(CudaBackend, RecordingRunsNothing) {

@@ -30,9 +30,9 @@ void run_once(Sequence& sequence) {
 
 /// Runs the two-stream step, less the command that `dropped` picks, three times.
 template <class Dropped>
-FakeReport report_of(bool capture, const Dropped& dropped) {
+FakeReport report_of(bool capture, const Dropped& dropped, const BackendOptions& options = {}) {
   const DriverCalls calls = make_fake_driver();
-  const auto backend = std::make_shared<CudaBackend>(calls, BackendOptions{});
+  const auto backend = std::make_shared<CudaBackend>(calls, options);
   TwoStreamStep step(backend);
   std::vector<Command> commands = step.commands();
   std::erase_if(commands, dropped);
@@ -46,13 +46,22 @@ TEST(CudaFake, AGoodStepHasNoFault) {
     const FakeReport report = report_of(capture, [](const Command&) { return false; });
     EXPECT_TRUE(report.faults.empty()) << to_string(report);
     EXPECT_EQ(report.graph_launches, capture ? 3 : 0);
-    EXPECT_EQ(report.kernel_launches, 3 * 6);
-    EXPECT_EQ(report.kernels_loaded, 6) << "each once, at record()";
-    EXPECT_EQ(report.copies, 3 * 5);
-    const auto padded = [](std::int64_t bytes) { return (bytes + 255) / 256 * 256; };
-    const std::int64_t up = padded(sizeof(kernels::StepState)) + padded(kElements * 4);
-    EXPECT_EQ(report.copied_bytes, 3 * (up + 3 * kElements * 4 + 16))
-        << "StepState and x in one; x to its place, c, sum and the flags";
+    EXPECT_EQ(report.kernel_launches, 3 * 8) << "its six, and one at each end";
+    EXPECT_EQ(report.kernels_loaded, 7) << "each once, at record()";
+    EXPECT_EQ(report.copies, 0);
+  }
+}
+
+TEST(CudaFake, AStepWithLargeInputsHasNoFault) {
+  BackendOptions options;
+  options.transfer_bytes = kElements * 4 - 1;
+  for (const bool capture : {false, true}) {
+    const FakeReport report = report_of(
+        capture, [](const Command&) { return false; }, options);
+    EXPECT_TRUE(report.faults.empty()) << to_string(report);
+    EXPECT_EQ(report.kernel_launches, 3 * 8) << "StepState and flags still go by kernels";
+    EXPECT_EQ(report.copies, 3 * 4) << "x to the device, to its place; c; sum";
+    EXPECT_EQ(report.copied_bytes, 3 * (padded(kElements * 4) + 3 * kElements * 4));
   }
 }
 

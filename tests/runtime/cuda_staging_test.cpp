@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "runtime/cuda/cuda_backend.h"
 #include "runtime/cuda/fake_table.h"
@@ -23,6 +24,8 @@ struct Plan {
   bool drops_upload_wait = false;  ///< the step does not wait for its upload
   bool drops_host_wait = false;    ///< the host does not wait for a step
   bool silent = false;             ///< every call of a step does nothing
+  const char* strayed = nullptr;   ///< launches of that name go to a stream that nothing waits for
+  Stream stray = nullptr;
 } plan;
 bool upload_is_last = false;  // no wait of a stream came since the last upload
 DriverTable fake;             // the table beneath
@@ -41,13 +44,27 @@ void silence(DriverTable& table) {
   ((table.*Entries = Silenced<Entries>::call), ...);
 }
 
+void plan_launches(DriverTable& table) {
+  table.annotate = [](DriverState& s, Stream stream, std::span<const Access> accesses) {
+    if (plan.silent) return Status::success;
+    if (plan.strayed) fake.annotate(s, plan.stray, accesses);
+    return fake.annotate(s, stream, accesses);
+  };
+  table.launch = [](DriverState& s, Stream stream, const device::KernelLaunch& launch) {
+    if (plan.silent) return Status::success;
+    const bool strays = plan.strayed && std::strcmp(plan.strayed, launch.name) == 0;
+    return fake.launch(s, strays ? plan.stray : stream, launch);
+  };
+}
+
 DriverCalls planned_driver() {
   DriverCalls calls = make_fake_driver();
   fake = calls.table;
   plan = {}, upload_is_last = false;
   silence<&DriverTable::copy_to_host, &DriverTable::copy_on_device, &DriverTable::fill,
-          &DriverTable::launch, &DriverTable::annotate, &DriverTable::event_record,
-          &DriverTable::graph_launch, &DriverTable::host_access>(calls.table);
+          &DriverTable::event_record, &DriverTable::graph_launch, &DriverTable::host_access>(
+      calls.table);
+  plan_launches(calls.table);
   calls.table.copy_to_device = [](DriverState& s, void* to, const void* from, std::int64_t bytes,
                                   Stream stream) {
     if (plan.silent) return Status::success;
@@ -73,11 +90,24 @@ DriverCalls planned_driver() {
   return calls;
 }
 
-/// The two-stream step on a planned driver.
+struct Recorded {
+  bool capture = false, by_kernel = false;
+  BackendOptions options() const {
+    BackendOptions options;
+    if (!by_kernel) options.transfer_bytes = 0;
+    return options;
+  }
+};
+
+/// The two-stream step on a planned driver. `strayed`: Plan's.
 class Staging {
  public:
-  explicit Staging(bool capture)
-      : sequence_(backend_->record(step_.commands(), TwoStreamStep::options(capture))) {}
+  explicit Staging(const Recorded& how, const char* strayed = nullptr)
+      : backend_(std::make_shared<CudaBackend>(calls_, how.options())) {
+    if (strayed) fake.stream_create(*calls_.state, &plan.stray, 0);
+    plan.strayed = strayed;
+    sequence_ = backend_->record(step_.commands(), TwoStreamStep::options(how.capture));
+  }
 
   /// With two steps under way, as a Program submits them.
   void submit(int steps) {
@@ -105,7 +135,7 @@ class Staging {
 
  private:
   DriverCalls calls_ = planned_driver();
-  std::shared_ptr<CudaBackend> backend_ = std::make_shared<CudaBackend>(calls_, BackendOptions{});
+  std::shared_ptr<CudaBackend> backend_;
   TwoStreamStep step_{backend_};
   std::vector<float> x_ = std::vector<float>(kElements);
   std::vector<float> results_ = std::vector<float>(4 * kElements);
@@ -122,9 +152,18 @@ bool mentions(const FakeReport& report, const std::string& part) {
                      [&](const std::string& fault) { return fault.find(part) != fault.npos; });
 }
 
-class CudaStaging : public testing::TestWithParam<bool> {};
-INSTANTIATE_TEST_SUITE_P(Recorded, CudaStaging, testing::Bool(),
-                         [](const auto& capture) { return capture.param ? "Captured" : "Eager"; });
+class CudaStaging : public testing::TestWithParam<Recorded> {};
+INSTANTIATE_TEST_SUITE_P(Recorded, CudaStaging,
+                         testing::Values(Recorded{false, false}, Recorded{true, false},
+                                         Recorded{false, true}, Recorded{true, true}),
+                         [](const auto& how) {
+                           return std::string(how.param.capture ? "Captured" : "Eager") +
+                                  (how.param.by_kernel ? "Kernel" : "Copies");
+                         });
+class CudaCopies : public CudaStaging {};
+INSTANTIATE_TEST_SUITE_P(Recorded, CudaCopies,
+                         testing::Values(Recorded{false, false}, Recorded{true, false}),
+                         [](const auto& how) { return how.param.capture ? "Captured" : "Eager"; });
 
 TEST_P(CudaStaging, StepsUnderWayAreOrderedAndNeitherAllocateNorWait) {
   Staging staging(GetParam());
@@ -133,14 +172,16 @@ TEST_P(CudaStaging, StepsUnderWayAreOrderedAndNeitherAllocateNorWait) {
   staging.submit(kSteps);
   const FakeReport after = staging.report();
   EXPECT_TRUE(after.faults.empty()) << to_string(after);
-  EXPECT_EQ(after.graph_launches - before.graph_launches, GetParam() ? kSteps : 0);
+  EXPECT_EQ(after.graph_launches - before.graph_launches, GetParam().capture ? kSteps : 0);
   EXPECT_EQ(after.allocations, before.allocations);
   EXPECT_EQ(after.synchronisations - before.synchronisations, kSteps) << "one for each result";
+  const int copies = GetParam().by_kernel ? 0 : 4;
+  EXPECT_EQ(after.copies - before.copies, kSteps * copies) << "x twice, c, sum";
 }
 
 // A write beside the upload to bytes that every step writes: it is unordered with the step that is
 // under way, so the upload is, and with no other.
-TEST_P(CudaStaging, AnUploadNeedNotWaitForTheStepBefore) {
+TEST_P(CudaCopies, AnUploadNeedNotWaitForTheStepBefore) {
   Staging staging(GetParam());
   plan.probe = staging.state_bytes();
   staging.run(kSteps);
@@ -151,28 +192,46 @@ TEST_P(CudaStaging, AnUploadNeedNotWaitForTheStepBefore) {
   EXPECT_FALSE(mentions(staging.report(), "fill writes, axpy")) << "the step has what it needs";
 }
 
-TEST_P(CudaStaging, SeesAStepThatDoesNotWaitForItsUpload) {
+TEST_P(CudaCopies, SeesAStepThatDoesNotWaitForItsUpload) {
   Staging staging(GetParam());
   plan.drops_upload_wait = true;
   staging.submit(kSteps);
   EXPECT_TRUE(mentions(staging.report(), "upload writes, copy reads")) << "its input";
-  EXPECT_TRUE(mentions(staging.report(), "upload writes, axpy reads")) << "its StepState";
+}
+
+TEST_P(CudaStaging, SeesAKernelOfTransfersThatIsNotOrdered) {
+  {
+    Staging staging(GetParam(), "take");
+    staging.submit(kSteps);
+    EXPECT_TRUE(mentions(staging.report(), "take writes, axpy reads")) << "its StepState";
+  }
+  Staging staging(GetParam(), "give");
+  staging.submit(kSteps);
+  EXPECT_TRUE(mentions(staging.report(), "give writes, host reads")) << "its flags";
+  if (!GetParam().capture) {
+    EXPECT_TRUE(mentions(staging.report(), "complain updates, give reads"));
+  }
 }
 
 TEST_P(CudaStaging, SeesStagingThatIsUsedAgainTooEarly) {
   Staging staging(GetParam());
   plan.drops_host_wait = true;
   staging.submit(kSteps);
-  EXPECT_TRUE(mentions(staging.report(), "upload reads, host writes")) << "pinned memory";
-  EXPECT_TRUE(mentions(staging.report(), "copy reads, upload writes")) << "device memory";
-  EXPECT_TRUE(mentions(staging.report(), "download writes, host reads")) << "results";
+  const FakeReport report = staging.report();
+  EXPECT_TRUE(mentions(report, "take reads, host writes")) << "pinned memory";
+  EXPECT_TRUE(mentions(report, "give writes, host reads")) << "flags";
+  if (GetParam().by_kernel) return;
+  EXPECT_TRUE(mentions(report, "upload reads, host writes")) << "pinned memory of inputs";
+  EXPECT_TRUE(mentions(report, "copy reads, upload writes")) << "device memory";
+  EXPECT_TRUE(mentions(report, "download writes, host reads")) << "results";
 }
 
 TEST_P(CudaStaging, SeesASlotThatIsFilledTwice) {
   Staging staging(GetParam());
   staging.begin(0);
   staging.begin(0);
-  EXPECT_TRUE(mentions(staging.report(), "upload reads, host writes"));
+  EXPECT_TRUE(mentions(staging.report(), "take reads, host writes"));
+  EXPECT_EQ(mentions(staging.report(), "upload reads, host writes"), !GetParam().by_kernel);
 }
 
 TEST_P(CudaStaging, ASteadyStepTakesNothingFromTheHeap) {
