@@ -10,6 +10,7 @@
 
 #include "kernels/host/isa.h"
 #include "tests/end_to_end/process.h"
+#include "tests/kernels/card.h"
 
 namespace fornax {
 namespace {
@@ -77,6 +78,14 @@ TEST(OneHash, CudaKernelsOnTheSimtMachine) {
     EXPECT_EQ(hash_of("--device simt --submit", std::string("FORNAX_SIMT_SEED=") + seed),
               committed_hash())
         << "seed " << seed;
+}
+
+// The kernels of libfornax_cuda on the first card: captured, eager, node by node, steps ahead.
+TEST(OneHash, OnACard) {
+  if (!card()) GTEST_SKIP() << "no card here, or libfornax_cuda is not built";
+  for (const char* flags :
+       {"", " --eager", " --unfused", " --unfused --eager", " --submit", " --submit --eager"})
+    EXPECT_EQ(hash_of(std::string("--device cuda:0") + flags), committed_hash()) << flags;
 }
 
 TEST(OneHash, ADeviceThatIsAbsentIsAnError) {

@@ -26,6 +26,8 @@ class GuardedMemory {
   std::byte* data() noexcept { return all_ + kZone; }
   const std::byte* data() const noexcept { return all_ + kZone; }
   std::size_t bytes() const noexcept { return bytes_; }
+  std::byte* with_zones() noexcept { return all_; }
+  std::size_t bytes_with_zones() const noexcept { return bytes_ + 2 * kZone; }
   /// Nothing was written outside.
   bool intact() const noexcept {
     for (std::size_t i = 0; i < kZone; ++i)

@@ -8,6 +8,7 @@
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
 #include "tests/allocation_count.h"
+#include "tests/kernels/card.h"
 #include "tests/kernels/every_isa.h"
 #ifdef FORNAX_SIMT_KERNELS
 #include "kernels/op_table.h"
@@ -59,6 +60,7 @@ struct Trial {
   std::string label;
   device::Queue queue = {};
   double tolerance = 0;  ///< 0: the same bits; else relative to the output's largest magnitude
+  bool on_card = false;
 };
 
 /// The reference's inputs, with outputs of their own; in place where the trial says so.
@@ -90,8 +92,11 @@ void run_trial(const Trial& trial, const NodeOperands& reference, const kernels:
   args.threads = trial.threads;
   args.queue = trial.queue;
   const std::int64_t before = allocation_count();
-  trial.kernel.launch(args);
-  if (!trial.queue.table) {
+  if (trial.on_card)
+    launch_on_device(card(), {trial.kernel, args, operands, workspace}, !trial.in_place);
+  else
+    trial.kernel.launch(args);
+  if (!trial.queue.table && !trial.on_card) {
     EXPECT_EQ(allocation_count(), before) << trial.label << " allocates in launch";
   }
   EXPECT_TRUE(workspace.intact()) << trial.label << " writes past its workspace";
@@ -195,6 +200,65 @@ KernelCheckResult check_cpu_kernels(const NodeData& node, NodeOperands& referenc
   return result;
 }
 
+namespace {
+
+/// What stays the same over the kernels of a node.
+struct CudaCheck {
+  const NodeData& node;
+  const NodeOperands& reference;
+  const kernels::StepState& step;
+  const kernels::DeviceModel& model;
+  device::Queue queue;
+  double tolerance;
+  bool on_card;
+  Places places;
+};
+
+void check_cuda_kernel(const CudaCheck& check, const Kernel& kernel, const NodeSignature& types,
+                       KernelCheckResult& result) {
+  ++result.offered;
+  const kernels::Offer offer = kernel.offer(types.signature(), check.model);
+  if (!offer.refusal.empty()) {
+    result.refusals += offer.refusal + "; ";
+    return;
+  }
+  const auto bound = kernel.bind ? kernel.bind(types.signature(), offer, check.model) : nullptr;
+  int order = 0;
+  for (const Alias* place : types.places) {
+    if (place && check.places == Places::apart) break;
+#ifdef FORNAX_SIMT_KERNELS
+    simt::options().seed = static_cast<std::uint32_t>(order);  // of warps and blocks
+#endif
+    const std::string label = std::string(kernel.name) + (check.on_card ? " (on the card" : " (") +
+                              (place ? ", in place)" : ")");
+    run_trial({kernel, check.node, offer, bound, order++, place, label, check.queue,
+               check.tolerance, check.on_card},
+              check.reference, types.aliases, check.step);
+    if (testing::Test::HasFailure()) return;
+  }
+  ++result.ran;
+  result.names.emplace_back(kernel.name);
+}
+
+KernelCheckResult check_cuda_kernels(const CudaCheck& check) {
+  KernelCheckResult result;
+  const NodeSignature types(check.node, check.reference);
+  for (const Kernel* kernel : kernels::find_kernels(check.node.op->name, check.model)) {
+    check_cuda_kernel(check, *kernel, types, result);
+    if (testing::Test::HasFailure()) break;
+  }
+  return result;
+}
+
+}  // namespace
+
+KernelCheckResult check_kernels_on_card(const NodeData& node, NodeOperands& reference,
+                                        const kernels::StepState& step, double tolerance) {
+  if (!card()) return {};
+  return check_cuda_kernels(
+      {node, reference, step, card()->model(), {}, tolerance, true, Places::and_in_place});
+}
+
 #ifdef FORNAX_SIMT_KERNELS
 KernelCheckResult check_cuda_kernels(const NodeData& node, NodeOperands& reference,
                                      const kernels::StepState& step, double tolerance,
@@ -206,31 +270,10 @@ KernelCheckResult check_cuda_kernels(const NodeData& node, NodeOperands& referen
     return true;
   }();
   (void)registered;
-  KernelCheckResult result;
-  const NodeSignature types(node, reference);
-  const kernels::DeviceModel model = kernels::DeviceModel::h100();
+  kernels::DeviceModel model = kernels::DeviceModel::h100();
+  model.module = "test";
   const device::Queue queue{nullptr, &simt::launch_table(), nullptr};
-  for (const Kernel* kernel : kernels::find_kernels(node.op->name, kernels::Backend::cuda)) {
-    ++result.offered;
-    const kernels::Offer offer = kernel->offer(types.signature(), model);
-    if (!offer.refusal.empty()) {
-      result.refusals += offer.refusal + "; ";
-      continue;
-    }
-    const auto bound = kernel->bind ? kernel->bind(types.signature(), offer, model) : nullptr;
-    int order = 0;
-    for (const Alias* place : types.places) {
-      if (place && places == Places::apart) break;
-      simt::options().seed = static_cast<std::uint32_t>(order++);  // of warps and blocks
-      const std::string label = std::string(kernel->name) + (place ? " (in place)" : "");
-      run_trial({*kernel, node, offer, bound, order, place, label, queue, tolerance}, reference,
-                types.aliases, step);
-      if (testing::Test::HasFailure()) return result;
-    }
-    ++result.ran;
-    result.names.emplace_back(kernel->name);
-  }
-  return result;
+  return check_cuda_kernels({node, reference, step, model, queue, tolerance, false, places});
 }
 #else
 KernelCheckResult check_cuda_kernels(const NodeData&, NodeOperands&, const kernels::StepState&,

@@ -28,4 +28,9 @@ KernelCheckResult check_cuda_kernels(const NodeData& node, NodeOperands& referen
                                      const kernels::StepState& step, double tolerance,
                                      Places places = Places::and_in_place);
 
+/// The same on the first CUDA device, with the kernels of libfornax_cuda, those of cublasLt among
+/// them; does nothing where there is no such device. A launch is eager, or one captured in a graph.
+KernelCheckResult check_kernels_on_card(const NodeData& node, NodeOperands& reference,
+                                        const kernels::StepState& step, double tolerance);
+
 }  // namespace fornax

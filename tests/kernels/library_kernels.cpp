@@ -43,10 +43,22 @@ void launch(const KernelArgs& args) {
   kernels_as_they_are()[index].launch(args);
 }
 
+/// The first question opens the library.
+void open_library() {
+  const kernels::TensorType square(DType::bf16, Shape{16, 16});
+  const std::vector<kernels::TensorType> in{square, square}, out{square};
+  const Attributes none;
+  kernels_as_they_are()[0].offer({in, out, none}, kernels::DeviceModel::h100());
+}
+
+/// The variable is as before afterwards: libfornax_cuda, on a card, opens the true library.
 template <std::size_t... index>
 std::array<Kernel, kKernels> on_the_twin(std::index_sequence<index...>) {
   const char* given = std::getenv("FORNAX_CUBLASLT");  // set to nothing is not set
-  if (given == nullptr || *given == '\0') setenv("FORNAX_CUBLASLT", FORNAX_CUBLASLT_TWIN, 1);
+  const bool set = given != nullptr && *given != '\0';
+  if (!set) setenv("FORNAX_CUBLASLT", FORNAX_CUBLASLT_TWIN, 1);
+  open_library();
+  if (!set) unsetenv("FORNAX_CUBLASLT");
   std::array<Kernel, kKernels> list{kernels_as_they_are()[index]...};
   ((list[index].launch = launch<index>), ...);
   return list;

@@ -133,8 +133,7 @@ ReferenceRun reference_run(const Built& built, DType storage, int prefill = 0xff
   run.step = {
       .step = 3, .seed = 17, .first_sample = 41, .bad_index = 0, .bad_value = 0, .scalars = {}};
   const auto& scalars = built.graph.data().scalars;
-  for (std::size_t i = 0; i < scalars.size(); ++i)
-    run.step.scalars[i] = scalars[i].initial;
+  for (std::size_t i = 0; i < scalars.size(); ++i) run.step.scalars[i] = scalars[i].initial;
   for (const Fed& fed : built.fed) run.feed(fed.value, fed.elements);
   return run;
 }
@@ -179,6 +178,7 @@ void check_bits(const OpCase& op_case) {
       const std::string op(node.op->name);
       count(op + " on the CPU", check_cpu_kernels(node, operands, run.step));
       count(op + " on CUDA", check_cuda_kernels(node, operands, run.step, 0));
+      count(op + " on a card", check_kernels_on_card(node, operands, run.step, 0));
     });
     if (testing::Test::HasFailure()) return;
     for (const auto& [op, result] : results)
@@ -201,6 +201,7 @@ void check_accuracy(const OpCase& op_case) {
       if (dtype == DType::f32) return;
       for (const auto name : check_cuda_kernels(node, operands, run.step, bound).names)
         ran.insert(name);
+      check_kernels_on_card(node, operands, run.step, bound);
     });
     for (const std::string& kernel : op_case.library_kernels)
       EXPECT_TRUE(dtype == DType::f32 || library_kernels().empty() || ran.count(kernel))
@@ -226,9 +227,8 @@ void visit_nodes(
     const std::function<void(const NodeData&, NodeOperands&, const kernels::StepState&)>& visit) {
   const Built built = build(op_case, dtype, false);
   ReferenceRun run = reference_run(built, DType::f32);
-  run.run(all_nodes(built), [&](const NodeData& node, NodeOperands& operands) {
-    visit(node, operands, run.step);
-  });
+  run.run(all_nodes(built),
+          [&](const NodeData& node, NodeOperands& operands) { visit(node, operands, run.step); });
 }
 
 void check_gradient(const OpCase& op_case) {

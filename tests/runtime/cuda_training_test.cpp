@@ -1,8 +1,10 @@
-// Training on Device::simt(), eager and captured, leaves the bits of the reference.
+// Training on Device::simt() and on a card, eager and captured, leaves the bits of the reference.
 #include <fornax/fornax.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
+
+#include "tests/kernels/card.h"
 
 namespace {
 
@@ -31,10 +33,10 @@ std::map<std::string, Tensor> trained(const Device& device, bool capture) {
   return state.parameters();
 }
 
-TEST(CudaTraining, SimtLeavesTheReferencesBits) {
+void expect_bits_of_reference(const Device& device) {
   const auto right = trained(Device::reference(), false);
   for (const bool capture : {false, true}) {
-    const auto ours = trained(Device::simt(), capture);
+    const auto ours = trained(device, capture);
     ASSERT_EQ(ours.size(), right.size());
     for (const auto& [name, tensor] : right) {
       const auto a = tensor.bytes(), b = ours.at(name).bytes();
@@ -42,6 +44,13 @@ TEST(CudaTraining, SimtLeavesTheReferencesBits) {
       EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size()), 0) << name << ", capture " << capture;
     }
   }
+}
+
+TEST(CudaTraining, SimtLeavesTheReferencesBits) { expect_bits_of_reference(Device::simt()); }
+
+TEST(CudaTraining, ACardLeavesTheReferencesBits) {
+  if (!card()) GTEST_SKIP() << "no card here, or libfornax_cuda is not built";
+  expect_bits_of_reference(Device::cuda(0));
 }
 
 }  // namespace
