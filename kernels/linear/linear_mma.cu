@@ -114,12 +114,7 @@ FORNAX_DEVICE void store_outputs(const TileProduct<E>& p, float* words, const fl
     write_vector(at + 8 * kOutputPitch, float2{part[2], part[3]});
   }
   sync_block();
-#pragma unroll 1
-  for (int e = thread_index(); e < kRows * kColumns; e += kBlock) {
-    const std::int64_t r = m + e / kColumns, c = n + e % kColumns;
-    if (r < p.M && c < p.N)
-      finish_output(p, r, c, read(words + e / kColumns * kOutputPitch + e % kColumns));
-  }
+  finish_tile<kRows, kColumns, kOutputPitch, kBlock>(p, words, m, n);
 }
 
 /// A block owns a tile of c (grid x: columns, y: rows) and a chunk of k (z). 128 threads along x.

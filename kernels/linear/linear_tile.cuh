@@ -21,6 +21,7 @@ struct TileProduct {
   E* before;                 ///< [M, N] or null: takes the value before the activation
   const E* saved;            ///< [M, N] or null: multiply by the activation's gradient there
   Activation activation;
+  bool whole_fours;  ///< rows of all of these are whole fours, aligned to them
 };
 
 /// One operand as a tile sees it: rows [first, extent).
@@ -32,21 +33,25 @@ struct TileSide {
 
 enum class TileLayout { forward, dgrad, wgrad };  ///< a and b: both by k; only a; neither
 
-/// Launches it over `chunks` chunks. E is float, bf16 or f16.
+/// Outputs of a block of the exact product; `best`: as many as suit the extents.
+enum class Tile { best, of_128x64, of_64x64, of_32x64, of_16x32 };
+
+/// Launches it over `chunks` chunks. E is float, bf16 or f16, whose tile is always 64 x 64; a tile
+/// of 128 x 64 needs whole_rows().
 template <class E>
 void exact_product(const device::Queue& queue, TileLayout layout, const TileProduct<E>& product,
-                   std::int64_t chunks);
+                   std::int64_t chunks, Tile tile);
 
-/// The same on tensor cores, f32 accumulation. E is bf16 or f16. Needs mma_takes().
+/// The same on tensor cores, f32 accumulation. E is bf16 or f16. Needs whole_rows().
 template <class E>
 void mma_product(const device::Queue& queue, TileLayout layout, const TileProduct<E>& product,
                  std::int64_t chunks);
 
 /// Rows of a and b begin at multiples of 16 bytes.
 template <class E>
-bool mma_takes(const TileProduct<E>& p) {
+bool whole_rows(const TileProduct<E>& p) {
   const auto whole = [](const E* x, std::int64_t ld) {
-    return ld % 8 == 0 && reinterpret_cast<std::uintptr_t>(x) % 16 == 0;
+    return ld * sizeof(E) % 16 == 0 && reinterpret_cast<std::uintptr_t>(x) % 16 == 0;
   };
   return whole(p.a, p.lda) && whole(p.b, p.ldb);
 }

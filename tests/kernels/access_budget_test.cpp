@@ -8,9 +8,11 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <regex>
 #include <sstream>
 
+#include "kernels/device/transfer.h"
 #include "runtime/cuda/simt/machine.h"
 #include "runtime/graph/graph_data.h"
 #include "tests/kernels/access_cases.h"
@@ -116,13 +118,26 @@ void add_counts(const std::string& case_name, Table& table, Lines& lines) {
 
 void measure(const AccessCase& one, Table& table, Lines& lines) {
   const double tolerance = one.dtype == DType::f32 ? 0 : one.op_case.bounds.bf16;
-  visit_nodes(one.op_case, one.dtype, [&](const NodeData& node, NodeOperands& operands,
-                                          const kernels::StepState& step) {
-    if (!node.op->name.starts_with(one.op)) return;
-    simt::count_accesses();
-    check_cuda_kernels(node, operands, step, tolerance, Places::apart);
-    add_counts(one.op_case.name + ' ' + name(one.dtype), table, lines);
-  });
+  visit_nodes(one.op_case, one.dtype,
+              [&](const NodeData& node, NodeOperands& operands, const kernels::StepState& step) {
+                if (!node.op->name.starts_with(one.op)) return;
+                simt::count_accesses();
+                check_cuda_kernels(node, operands, step, tolerance, Places::apart);
+                add_counts(one.op_case.name + ' ' + name(one.dtype), table, lines);
+              });
+}
+
+/// What a step takes and gives: no op launches it.
+void measure_transfer(Table& table, Lines& lines) {
+  struct alignas(256) Memory {
+    std::byte bytes[8192];
+  };
+  auto from = std::make_unique<Memory>(), to = std::make_unique<Memory>();
+  const device::Transfer ranges[] = {{to->bytes, from->bytes, 7000},
+                                     {to->bytes + 7040, from->bytes + 7040, 13}};
+  simt::count_accesses();
+  device::transfer({nullptr, &simt::launch_table(), nullptr}, "transfer_chunk_per_block", ranges);
+  add_counts("two_ranges bytes", table, lines);
 }
 
 bool launched_as(const std::string& key, const std::string& kernel) {
@@ -133,6 +148,7 @@ TEST(AccessBudget, EveryKernelAsksWhatItsLineSays) {
   Table measured;
   Lines lines;
   for (const AccessCase& one : access_cases()) measure(one, measured, lines);
+  measure_transfer(measured, lines);
   std::ifstream file(FORNAX_SOURCE_DIR "/tests/simt/access_budget");
   const Table budget = read_budget(file);
   for (const std::string& complaint : complaints(measured, budget, lines))
@@ -146,13 +162,14 @@ TEST(AccessBudget, EveryKernelAsksWhatItsLineSays) {
   }
   const auto kernels = kernels_of_sources();
   for (const std::string& kernel : kernels)
-    EXPECT_TRUE(std::any_of(measured.begin(), measured.end(), [&](const auto& item) {
-      return launched_as(item.first, kernel);
-    })) << kernel << " is not in the budget: add a case to tests/kernels/access_cases.h";
+    EXPECT_TRUE(std::any_of(measured.begin(), measured.end(),
+                            [&](const auto& item) { return launched_as(item.first, kernel); }))
+        << kernel << " is not in the budget: add a case to tests/kernels/access_cases.h";
   for (const auto& [key, now] : measured)
-    EXPECT_TRUE(std::any_of(kernels.begin(), kernels.end(), [&, &key = key](const auto& kernel) {
-      return launched_as(key, kernel);
-    })) << key << ": a launch's name (Config::name) must begin with its kernel's";
+    EXPECT_TRUE(
+        std::any_of(kernels.begin(), kernels.end(),
+                    [&, &key = key](const auto& kernel) { return launched_as(key, kernel); }))
+        << key << ": a launch's name (Config::name) must begin with its kernel's";
 }
 #endif
 
