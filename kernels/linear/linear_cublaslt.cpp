@@ -1,6 +1,6 @@
 // linear, linear_dgrad and linear_wgrad by cublasLt in bf16 and f16; the only file that knows
 // column-major. Part of libfornax_cuda alone; the library is opened by name, and its absence is a
-// refusal. Tests run it on a twin of the library; it has not run on a card yet.
+// refusal. Tests run it on a twin of the library, and on a card where there is one.
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 #include <dlfcn.h>
