@@ -181,7 +181,8 @@ class Gpu(unittest.TestCase):
                 mock.patch.object(sys, 'argv', ['report']):
             report.main()
         text = (docs / 'performance.md').read_text()
-        for line in ('## a card', '- device cuda:0, instruction set sm_90; host', '- cudnn cudnn_ops 1.2',
+        for line in ('## a card', '- device cuda:0, instruction set sm_90; host',
+                     '- cudnn cudnn_ops 1.2',
                      '- fma 50000.0 GFLOP/s on the device, bf16 products 600000 GFLOP/s',
                      '- onednn was absent: it runs on the CPU',
                      '| cublaslt | 500.000 us | 0.0 % | 0.50 |'):
