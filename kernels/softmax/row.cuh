@@ -118,46 +118,4 @@ FORNAX_DEVICE void map_row(const RowPlace& place, std::int64_t count, float* y, 
   });
 }
 
-/// A row of at most 32 `words` elements in the registers of a warp: it is read once. Its sums are
-/// those of sum_of_row().
-template <int words>
-class KeptRow {
- public:
-  FORNAX_DEVICE explicit KeptRow(std::int64_t width) : words_{device::lane_index(), width, 32} {}
-
-  FORNAX_DEVICE void read(float (&v)[words], const float* x) const {
-#pragma unroll
-    for (int j = 0; j < words; ++j) v[j] = device::read(x + words_.at(j));
-  }
-  FORNAX_DEVICE float maximum(const float (&v)[words]) const {
-    float largest = v[0];  // the last element, where this lane has none
-#pragma unroll
-    for (int j = 1; j < words; ++j) largest = numeric::max(largest, v[j]);
-    for (int mask = 16; mask > 0; mask /= 2)
-      largest = numeric::max(largest, device::shuffle_xor(largest, mask));
-    return largest;
-  }
-  /// Of term(j) of every element.
-  template <class Term>
-  FORNAX_DEVICE float sum(const Term& term) const {
-    float c[4] = {-0.0f, -0.0f, -0.0f, -0.0f};
-#pragma unroll
-    for (int j = 0; j < words; ++j) c[j % 4] = words_.has(j) ? c[j % 4] + term(j) : c[j % 4];
-    float sum = (c[0] + c[2]) + (c[1] + c[3]);
-    for (int mask = 16; mask > 0; mask /= 2) sum = sum + device::shuffle_xor(sum, mask);
-    return sum;
-  }
-  /// y[i] = map(j) of every element; y may be what was read.
-  template <class Map>
-  FORNAX_DEVICE void write(float* y, const Map& map) const {
-    device::sync_warp();  // lanes have read elements of others
-#pragma unroll
-    for (int j = 0; j < words; ++j)
-      if (words_.has(j)) device::write(y + words_.at(j), map(j));
-  }
-
- private:
-  RowWords<words, false> words_;
-};
-
 }  // namespace fornax::kernels

@@ -23,9 +23,9 @@ std::vector<OpCase> cases() {
     all.push_back(rows(prefix + "vector", {7}, op));
     all.push_back(rows(prefix + "classes", {33, 10}, op));
     all.push_back(rows(prefix + "whole_chains", {3, 5, 256}, op));
-    all.push_back(rows(prefix + "narrowest_kept", {5, 129}, op));
-    all.push_back(rows(prefix + "kept", {4, 500}, op));
-    all.push_back(rows(prefix + "widest_kept", {3, 1024}, op));
+    all.push_back(rows(prefix + "over_a_step", {5, 129}, op));
+    all.push_back(rows(prefix + "less_than_whole_steps", {4, 500}, op));
+    all.push_back(rows(prefix + "whole_steps", {3, 1024}, op));
     all.push_back(rows(prefix + "ragged", {9, 1031}, op));
     all.back().benchmark = {logarithm ? "log_softmax" : "softmax", {{16384, 1024}}};
     all.push_back(rows(prefix + "two_chunks", {2, 65536 + 77}, op));
