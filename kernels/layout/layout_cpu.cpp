@@ -28,11 +28,37 @@ struct Copy {
   }
 };
 
-/// Rows [begin, end) of the walk.
+/// The order in which rows are copied. Where the source has rows of the axis before theirs side by
+/// side (of all heads of a position), 16 of each take turns, so that the source is read nearly in
+/// order.
+class RowOrder {
+ public:
+  explicit RowOrder(const StridedWalk<1>& walk) {
+    if (walk.rank < 3) return;
+    const std::int64_t stride = walk.stride[0][walk.rank - 3];
+    const std::int64_t along = walk.extent[walk.rank - 2];
+    if (stride > 0 && stride < walk.stride[0][walk.rank - 2] && along % kInTurn == 0)
+      across_ = walk.extent[walk.rank - 3], blocks_ = along / kInTurn;
+  }
+  std::int64_t row(std::int64_t turn) const {
+    if (blocks_ == 0) return turn;
+    const std::int64_t group = turn / kInTurn, across = group % across_;
+    const std::int64_t block = group / across_ % blocks_, outer = group / across_ / blocks_;
+    return ((outer * across_ + across) * blocks_ + block) * kInTurn + turn % kInTurn;
+  }
+
+ private:
+  static constexpr std::int64_t kInTurn = 16;
+  std::int64_t across_ = 0, blocks_ = 0;
+};
+
+/// Rows [begin, end) of the walk, by their turns.
 template <class T>
 void copy_rows(const Copy<T>& c, std::int64_t begin, std::int64_t end) {
   const std::int64_t width = c.walk.row_elements(), stride = c.walk.stride[0][c.walk.rank - 1];
-  for (std::int64_t row = begin; row < end; ++row) {
+  const RowOrder order(c.walk);
+  for (std::int64_t turn = begin; turn < end; ++turn) {
+    const std::int64_t row = order.row(turn);
     std::int64_t offset[1];
     c.walk.row_offsets(row, offset);
     const T* x = c.from + offset[0];

@@ -82,6 +82,14 @@ std::vector<OpCase> cases() {
            [](Value x) {
              return broadcast(x, {2, 3});
            }),
+      view("heads_in_turn", {2, 48, 3, 5},  // 16 rows of each head take turns
+           [](Value x) {
+             return permute(x, {0, 2, 1, 3});
+           }),
+      view("heads_of_one_sequence", {32, 3, 8},
+           [](Value x) {
+             return permute(x, {1, 0, 2});
+           }),
       view("empty_slice", {4, 6}, [](Value x) { return slice(x, 1, 3, 3); }),
   };
   all.back().mostly_zeros = true;
