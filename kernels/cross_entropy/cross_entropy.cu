@@ -1,6 +1,6 @@
 // Cross entropy, its gradient and the count of right arg-maxes on CUDA: one warp a row, or several
-// narrow rows, then one block that sums the rows in order and looks at their labels. Bound by
-// bytes: 4 a logit forward (read again from the caches), 8 backward.
+// narrow rows, then one block that sums the rows in order and looks at their labels. Bytes: 4 a
+// logit forward (read again from the caches), 8 backward; forward an H100 takes 2.4 times as long.
 #include "kernels/cross_entropy/cross_entropy_row.h"
 #include "kernels/device/launch.cuh"
 #include "kernels/launch_plan.h"

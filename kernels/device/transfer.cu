@@ -1,5 +1,5 @@
-// One kernel that copies many small ranges. Host memory is read in place, over the bus: what costs
-// is its latency, so a thread has all of its reads under way before it writes.
+// One kernel that copies many small ranges. Host memory is read in place, over the bus, whose
+// latency is long, so a thread has all of its reads under way before it writes.
 #include <algorithm>
 
 #include "launch.cuh"

@@ -111,7 +111,7 @@ FORNAX_DEVICE std::uint32_t to_tf32(float value) {
   asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
   return bits & 0xffffe000u;
 #else
-  const std::uint32_t bits = bits_of_float(value);  // infinities and NaNs lose low bits alone
+  const std::uint32_t bits = bits_of_float(value);  // a quiet NaN stays, as on an H100
   return ((bits & 0x7f800000u) == 0x7f800000u ? bits : bits + 0x1000u) & 0xffffe000u;
 #endif
 }

@@ -1,5 +1,5 @@
 // Embedding on CUDA: one warp a row, or several narrow rows. Backward lists the positions of every
-// table row by a counting sort of integers, then adds them in order. Bound by bytes: 8 an element.
+// table row by a counting sort of integers, then adds them in order. Bytes: 8 an element.
 #include "kernels/device/atomics.cuh"
 #include "kernels/device/element.cuh"
 #include "kernels/device/launch.cuh"

@@ -23,10 +23,10 @@ static_assert(offsetof(StepState, bad_value) == kFlagsAt + 8 &&
               kScalarsAt == kFlagsAt + kFlagsBytes);
 static_assert(kFlagsAt % device::kTransferAlignment == 0);
 
-// Of a large upload. The bus takes 20 to 40 us for it, the host about as long to stage it and 2 us
-// to enqueue it; only the first piece's staging is not hidden behind the bus.
+// Of a large upload: long beside a call that enqueues it, so that only the first piece's staging is
+// not hidden behind the bus. Other sizes were not tried.
 constexpr std::int64_t kPiece = 1 << 20;
-// A few threads fill the memory's bandwidth; more would only have to be woken for each piece.
+// A few threads should fill the memory's bandwidth; more would have to be woken for each piece.
 constexpr int kMostThreads = 8;
 
 }  // namespace

@@ -9,9 +9,9 @@
 
 namespace fornax::cuda {
 
-/// Most bytes that a kernel takes, and gives, of a step. Through PCIe 4 and 5 they are 2 to 5 us,
-/// about what the calls, events and nodes of copies cost the shortest steps; and what is beyond
-/// them should go up beside the step before, which a kernel of the step does not.
+/// Most bytes that a kernel takes, and gives, of a step. By PCIe's rates they are 2 to 5
+/// us, about what the calls, events and nodes of copies should cost; what is beyond them should go
+/// up beside the step before, which a kernel of the step does not. An estimate: no other was tried.
 inline constexpr std::int64_t kTransferBytes = 128 * 1024;
 
 /// StepState::bad_index and bad_value, which come back.

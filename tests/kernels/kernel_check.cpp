@@ -229,8 +229,8 @@ void check_cuda_kernel(const CudaCheck& check, const Kernel& kernel, const NodeS
 #ifdef FORNAX_SIMT_KERNELS
     simt::options().seed = static_cast<std::uint32_t>(order);  // of warps and blocks
 #endif
-    const std::string label = std::string(kernel.name) + (check.on_card ? " (on the card" : " (") +
-                              (place ? ", in place)" : ")");
+    const std::string label = std::string(kernel.name) + (check.on_card ? " (on the card)" : "") +
+                              (place ? " (in place)" : "");
     run_trial({kernel, check.node, offer, bound, order++, place, label, check.queue,
                check.tolerance, check.on_card},
               check.reference, types.aliases, check.step);

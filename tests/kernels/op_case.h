@@ -78,8 +78,9 @@ struct OpCase {
 inline void PrintTo(const OpCase& op_case, std::ostream* to) { *to << op_case.name; }
 
 /// f32 of every kernel of every node, forward and backward, bit for bit against the reference: CPU
-/// on every instruction set with 1, 2, 3 threads, and the simt machine where its module is there.
-/// Also: nothing is written outside, all of the output is, no memory is allocated.
+/// on every instruction set with 1, 2, 3 threads, the simt machine where its module is there, and
+/// the first GPU where libfornax_cuda is built and finds one. Also: nothing is written outside, all
+/// of the output is, no memory is allocated.
 void check_bits(const OpCase& op_case);
 /// Forward and backward of every dtype against f64.
 void check_accuracy(const OpCase& op_case);
