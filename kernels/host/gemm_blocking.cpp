@@ -16,6 +16,8 @@ constexpr std::int64_t narrow_tiles = 8;             // of one block where a is 
 constexpr std::int64_t short_row = 128;              // rows of a^T and b^T that are read in place
 constexpr std::int64_t short_rows_depth = 128;       // of a piece of them
 constexpr std::int64_t part_products = 256 * 1024;   // fma that are worth waking a thread
+constexpr std::int64_t unit_products = 512 * 1024;   // of a unit that a thread fetches
+constexpr std::int64_t unit_side = 128;              // of one that packs its operands again
 constexpr std::int64_t chunk_outputs = 32 * 1024;    // up to here threads share the sum's chunks
 constexpr std::int64_t partial_floats = 256 * 1024;  // of one wave of chunks
 
@@ -32,6 +34,27 @@ std::int64_t block_depth(const Gemm& gemm) {
   return round_up(divide_up(depth, divide_up(depth, depth_target)), 8);
 }
 
+/// Cuts what one thread would get into units: strips of columns where threads share columns, else
+/// of rows. Each packs once more what it does not share with the part before.
+void cut_units(const Gemm& gemm, const TileShape& tile, GemmShares& shares) {
+  const std::int64_t K = std::max<std::int64_t>(gemm.K, 1);
+  if (shares.unit_columns < gemm.N) {
+    const bool packs_again = shares.unit_rows * K > a_block_floats;
+    const std::int64_t products = shares.unit_rows * K;
+    shares.unit_columns = round_up(
+        std::max(divide_up(unit_products, products), packs_again ? unit_side : 1), tile.columns());
+  } else {
+    const std::int64_t unit = gemm.row_unit > 1 ? gemm.row_unit : tile.rows;
+    shares.unit_rows = round_up(std::max(divide_up(unit_products, gemm.N * K), unit_side), unit);
+  }
+  shares.row_units = divide_up(gemm.M, shares.unit_rows);
+  shares.column_units = divide_up(gemm.N, shares.unit_columns);
+  const std::int64_t most = GuidedShares::most(shares.units(), 1, shares.threads);
+  const bool by_rows = shares.column_units == 1;
+  shares.part_rows = std::min(gemm.M, (by_rows ? most : 1) * shares.unit_rows);
+  shares.part_columns = std::min(gemm.N, (by_rows ? 1 : most) * shares.unit_columns);
+}
+
 }  // namespace
 
 int useful_threads(const Gemm& gemm, int threads) {
@@ -41,20 +64,21 @@ int useful_threads(const Gemm& gemm, int threads) {
 }
 
 GemmShares share_gemm(const Gemm& gemm, const TileShape& tile, int threads) {
-  const std::int64_t useful = useful_threads(gemm, threads);
-  GemmShares best{1, 1, 0, gemm.M, gemm.N};
+  const int useful = useful_threads(gemm, threads);
+  GemmShares best{1, 0, gemm.M, gemm.N, 1, 1, gemm.M, gemm.N};
   if (gemm.sum_chunk > 0 && gemm.K > gemm.sum_chunk && gemm.M * gemm.N <= chunk_outputs) {
     const std::int64_t chunks = divide_up(gemm.K, gemm.sum_chunk);
-    best.wave = std::min(chunks, std::max(useful, partial_floats / (gemm.M * gemm.N)));
-    best.row_parts = std::min(best.wave, useful);
+    best.wave =
+        std::min(chunks, std::max<std::int64_t>(useful, partial_floats / (gemm.M * gemm.N)));
+    best.threads = static_cast<int>(std::min<std::int64_t>(best.wave, useful));
     return best;
   }
   if (useful == 1) return best;
-  // Cost of a part per k: its fma and, dearer per element, the packing of its operands.
+  // Cost of a thread per k: its fma and, dearer per element, the packing of its operands.
+  const std::int64_t unit = gemm.row_unit > 1 ? gemm.row_unit : tile.rows;
   double least = 0;
   for (std::int64_t row_parts = 1; row_parts <= useful; ++row_parts) {
     const std::int64_t column_parts = useful / row_parts;
-    const std::int64_t unit = gemm.row_unit > 1 ? gemm.row_unit : tile.rows;
     const std::int64_t rows = std::min(gemm.M, round_up(divide_up(gemm.M, row_parts), unit));
     const std::int64_t columns =
         std::min(gemm.N, round_up(divide_up(gemm.N, column_parts), tile.columns()));
@@ -62,10 +86,26 @@ GemmShares share_gemm(const Gemm& gemm, const TileShape& tile, int threads) {
                         4.0 * static_cast<double>(rows + columns);
     if (least == 0 || cost < least) {
       least = cost;
-      best = {divide_up(gemm.M, rows), divide_up(gemm.N, columns), 0, rows, columns};
+      best.unit_rows = rows, best.unit_columns = columns;
     }
   }
+  best.threads = useful;
+  cut_units(gemm, tile, best);
   return best;
+}
+
+GemmBlock next_area(const Gemm& gemm, const GemmShares& shares, ShareRange& range) {
+  const std::int64_t row = range.begin / shares.column_units,
+                     column = range.begin % shares.column_units;
+  const bool whole_rows = shares.column_units == 1;
+  const std::int64_t end =
+      std::min(range.end, whole_rows ? range.end : (row + 1) * shares.column_units);
+  const std::int64_t taken = end - range.begin;
+  range.begin = end;
+  const std::int64_t first_row = row * shares.unit_rows,
+                     first_column = column * shares.unit_columns;
+  return {first_row, std::min((whole_rows ? taken : 1) * shares.unit_rows, gemm.M - first_row),
+          first_column, std::min(taken * shares.unit_columns, gemm.N - first_column)};
 }
 
 GemmBlocking block_gemm(const Gemm& gemm, std::int64_t M, std::int64_t N, const TileShape& tile) {

@@ -2,6 +2,7 @@
 // result but the chunks of a sum, which the problem itself fixes.
 #pragma once
 #include "kernels/host/gemm_tile.h"
+#include "kernels/host/parallel.h"
 
 namespace fornax::host {
 
@@ -11,16 +12,22 @@ struct GemmBlocking {
   bool a_in_place, b_in_place;  ///< read where it lies
 };
 
-/// Shares of the threads: a grid of row_parts x column_parts parts of c, or, where c is too small
-/// for the threads, `wave` chunks of the sum at a time into partial sums.
+/// How threads share the product: units of c, some of which make a part, or, where c is too small
+/// for the threads, `wave` chunks of the sum at a time, into partial sums.
 struct GemmShares {
-  std::int64_t row_parts, column_parts;
-  std::int64_t wave;  ///< 0: c is shared; else row_parts threads share the chunks of a wave
-  std::int64_t part_rows, part_columns;
-  std::int64_t parts() const { return row_parts * column_parts; }
+  int threads;
+  std::int64_t wave;                     ///< 0: c is shared
+  std::int64_t unit_rows, unit_columns;  ///< of one unit; the last may be short
+  std::int64_t row_units, column_units;  ///< counted row after row
+  std::int64_t part_rows, part_columns;  ///< the most that a part has
+  std::int64_t units() const { return row_units * column_units; }
 };
 
 GemmShares share_gemm(const Gemm& gemm, const TileShape& tile, int threads);
+
+/// The part of c that the first units of `range` make, in one row of units unless a unit is as wide
+/// as c; the range goes on behind them.
+GemmBlock next_area(const Gemm& gemm, const GemmShares& shares, ShareRange& range);
 
 /// The blocks of one part of M x N outputs.
 GemmBlocking block_gemm(const Gemm& gemm, std::int64_t M, std::int64_t N, const TileShape& tile);

@@ -12,6 +12,7 @@ namespace {
 constexpr std::int64_t most_rows = 128;              // of a; measured up to here
 constexpr std::int64_t piece_floats = 96 * 1024;     // of packed a; stays in L2
 constexpr std::int64_t block_tiles = 8;              // of b's rows that a panel of a meets
+constexpr std::int64_t unit_products = 256 * 1024;   // fma of the least part of a thread
 constexpr std::int64_t pack_part_floats = 8 * 1024;  // to pack that are worth waking a thread
 
 /// Extents of packed a, in panels of a tile's columns, and of b's blocks.
@@ -19,7 +20,7 @@ struct Layout {
   std::int64_t padded_rows;  ///< of a, in whole vectors
   std::int64_t panels, panel;
   std::int64_t depth, pieces;
-  std::int64_t block, blocks;  ///< rows of b
+  std::int64_t block;  ///< rows of b
   int threads;
   std::int64_t packed_floats(std::int64_t K) const { return round_up(padded_rows * K, 16) + 16; }
 };
@@ -33,12 +34,7 @@ Layout layout_of(const Gemm& g, const TileShape& tile, int threads) {
   layout.pieces = divide_up(g.K, std::max<std::int64_t>(piece_floats / layout.padded_rows, 8));
   layout.depth = round_up(divide_up(g.K, layout.pieces), 8);
   layout.pieces = divide_up(g.K, layout.depth);
-  // Threads take blocks as they come: a late one takes fewer.
-  const std::int64_t most = block_tiles * tile.rows;
-  const std::int64_t shares = layout.threads == 1 ? 1 : 4 * layout.threads;
-  layout.block =
-      std::clamp(round_up(divide_up(g.N, shares), tile.rows), std::int64_t{tile.rows}, most);
-  layout.blocks = divide_up(g.N, layout.block);
+  layout.block = block_tiles * tile.rows;
   return layout;
 }
 
@@ -122,12 +118,12 @@ std::int64_t transposed_workspace_floats(const Gemm& g, const TileShape& tile, i
 void run_transposed(const Gemm& g, const GemmKernels& kernels, float* space, int threads) {
   const Layout layout = layout_of(g, kernels.shape, threads);
   pack(g, kernels, layout, space);
-  parallel_for(layout.blocks, 1, layout.threads, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t n = i * layout.block;
-      multiply_block(g, kernels, layout, {0, g.M, n, std::min(layout.block, g.N - n)}, space);
-    }
-  });
+  const std::int64_t least = divide_up(unit_products, g.M * g.K * kernels.shape.rows);
+  parallel_for(
+      g.N, least * kernels.shape.rows, layout.threads, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t n = begin; n < end; n += layout.block)
+          multiply_block(g, kernels, layout, {0, g.M, n, std::min(layout.block, end - n)}, space);
+      });
 }
 
 }  // namespace fornax::host

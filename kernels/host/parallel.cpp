@@ -24,7 +24,6 @@ namespace {
 constexpr int kMaxThreads = 1024;
 constexpr int kSpins = 2000;  // about 50 us; then the thread yields to any other that waits,
 constexpr auto kYields = std::chrono::microseconds(400);  // then it sleeps
-constexpr int kPartsPerThread = 4;  // more parts than threads: a late thread takes fewer
 thread_local bool inside_part = false;
 
 void pause() {
@@ -56,20 +55,19 @@ void keep_off(std::thread& thread, int cpu) {
 }
 
 struct Job {
-  std::int64_t count, part;
+  GuidedShares shares;
   void* context;
   void (*body)(void*, std::int64_t, std::int64_t);
-  std::atomic<std::int64_t> next{0};
   std::atomic<bool> failed{false};
   std::exception_ptr error{};  // written by the one that set `failed`, read after all are done
 
   void run() {
     inside_part = true;
     for (;;) {
-      const std::int64_t begin = next.fetch_add(part, std::memory_order_relaxed);
-      if (begin >= count || failed.load(std::memory_order_relaxed)) break;
+      const ShareRange part = shares.next();
+      if (part.empty() || failed.load(std::memory_order_relaxed)) break;
       try {
-        body(context, begin, std::min(count, begin + part));
+        body(context, part.begin, part.end);
       } catch (...) {
         if (!failed.exchange(true, std::memory_order_relaxed)) error = std::current_exception();
       }
@@ -229,8 +227,7 @@ void parallel_for(std::int64_t count, std::int64_t grain, int threads, void* con
   const std::int64_t grains = (count - 1) / grain + 1;
   threads = static_cast<int>(std::min<std::int64_t>({threads, grains, kMaxThreads}));
   if (threads <= 1 || inside_part) return body(context, 0, count);
-  const std::int64_t grains_per_part = (grains - 1) / (threads * kPartsPerThread) + 1;
-  Job job{count, grains_per_part * grain, context, body};
+  Job job{{count, grain, threads}, context, body};
   if (!PoolOwner::owner().pool().run(job, threads)) return body(context, 0, count);
   if (job.error) std::rethrow_exception(job.error);
 }

@@ -1,9 +1,44 @@
 // The one thread pool of the process and how kernels share work over it.
 #pragma once
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <type_traits>
 
 namespace fornax::host {
+
+struct ShareRange {
+  std::int64_t begin, end;
+  bool empty() const { return begin >= end; }
+};
+
+/// Hands [0, count) out to `threads` threads that come for more, each time half of an equal share
+/// of what is left, in whole grains: few parts, and a late thread keeps the others waiting for a
+/// small one only. Source: Polychronopoulos, Kuck 1987 (doi:10.1109/TC.1987.5009495).
+class GuidedShares {
+ public:
+  GuidedShares(std::int64_t count, std::int64_t grain, int threads)
+      : count_(count), grain_(grain), threads_(threads) {}
+  /// Empty when nothing is left.
+  ShareRange next() {
+    std::int64_t begin = next_.load(std::memory_order_relaxed), end = begin;
+    do {
+      if (begin >= count_) return {count_, count_};
+      end = std::min(count_, begin + most(count_ - begin, grain_, threads_));
+    } while (!next_.compare_exchange_weak(begin, end, std::memory_order_relaxed));
+    return {begin, end};
+  }
+  /// The longest range that next() gives while `left` is left.
+  static std::int64_t most(std::int64_t left, std::int64_t grain, int threads) {
+    if (threads <= 1) return left;
+    return std::max<std::int64_t>(left / grain / (2 * threads), 1) * grain;
+  }
+
+ private:
+  const std::int64_t count_, grain_;
+  const int threads_;
+  std::atomic<std::int64_t> next_{0};
+};
 
 /// Calls body(context, begin, end) for parts of [0, count) on at most `threads` threads, the caller
 /// among them, and returns when all are done. Parts are multiples of `grain` (the last may be

@@ -190,6 +190,13 @@ TEST_F(GemmTest, SeveralBlocksOfEveryKind) {
   check_transpositions({.M = 517, .N = 1, .K = 1033}, {1, 3});
 }
 
+TEST_F(GemmTest, PartsOfManyUnits) {
+  check_transpositions({.M = 2200, .N = 48, .K = 64}, {1, 2, 3});          // rows; b stays packed
+  check_transpositions({.M = 150, .N = 2001, .K = 64, .gap = 1}, {2, 3});  // columns; a stays
+  check_transpositions({.M = 700, .N = 900, .K = 40}, {7});                // several rows of units
+  check_transpositions({.M = 1300, .N = 130, .K = 1400}, {2});             // pieces of k
+}
+
 TEST_F(GemmTest, FewRows) {
   for (std::int64_t M = 1; M <= 5; ++M) {
     check_transpositions({.M = M, .N = 2100, .K = 70, .gap = 3}, {1, 2, 7});
@@ -326,6 +333,8 @@ TEST_F(GemmTest, EpilogueSeesEveryFinishedOutputOnce) {
                         {230, 70, 1001},
                         {901, 45, 130},
                         {1500, 10, 129},
+                        {2200, 48, 64},
+                        {150, 2001, 64},
                         {423, 1030, 650},
                         {64, 301, 70, false, false, 0, 1},
                         {128, 230, 2300},

@@ -42,6 +42,29 @@ TEST(Parallel, CallsEveryIndexOnceInPartsOfWholeGrains) {
         expect_every_index_once(threads, count, grain);
 }
 
+TEST(GuidedShares, ShrinkToGrainsAndCoverEverything) {
+  GuidedShares shares(103, 5, 2);
+  std::vector<std::int64_t> taken;
+  std::int64_t next = 0;
+  for (ShareRange range = shares.next(); !range.empty(); range = shares.next()) {
+    EXPECT_EQ(range.begin, next);
+    next = range.end;
+    taken.push_back(range.end - range.begin);
+  }
+  EXPECT_EQ(next, 103);
+  // A quarter of the whole grains that are left; the last grain is short.
+  EXPECT_EQ(taken, (std::vector<std::int64_t>{25, 15, 15, 10, 5, 5, 5, 5, 5, 5, 5, 3}));
+  EXPECT_EQ(taken.front(), GuidedShares::most(103, 5, 2));
+}
+
+TEST(GuidedShares, OneThreadTakesAllAtOnce) {
+  GuidedShares shares(103, 5, 1);
+  const ShareRange all = shares.next();
+  EXPECT_EQ(all.begin, 0);
+  EXPECT_EQ(all.end, 103);
+  EXPECT_TRUE(shares.next().empty());
+}
+
 TEST(Parallel, UsesMoreThanOneThreadAndNoMoreThanAsked) {
   for (const int threads : {2, 3}) {
     std::set<std::thread::id> seen;

@@ -1,0 +1,174 @@
+// Packing, panels and pieces of one part of the matrix product.
+#include "kernels/host/gemm_part.h"
+
+#include <algorithm>
+#include <iterator>
+
+namespace fornax::host {
+namespace {
+
+constexpr std::int64_t line_floats = 16;
+
+/// A block of the part and the piece of the sum that is added to it now.
+struct Piece {
+  GemmBlock block;
+  std::int64_t k, depth;
+  TileStart start;
+};
+
+/// Rows of tile `index` of `count` near-equal tiles: short tiles at the end would starve the FMAs.
+std::int64_t tile_begin(std::int64_t rows, std::int64_t count, std::int64_t index) {
+  return rows / count * index + std::min(index, rows % count);
+}
+
+void pack_a(const Part& part, const Piece& piece) {
+  if (part.blocking.a_in_place) return;
+  const std::int64_t rows = piece.block.rows;
+  const std::int64_t count = divide_up(rows, part.kernels.shape.rows);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t begin = tile_begin(rows, count, i);
+    const std::int64_t height = tile_begin(rows, count, i + 1) - begin;
+    part.kernels.pack({from(part.gemm.a, piece.block.row + begin, piece.k), piece.depth, height,
+                       height, part.packed_a + begin * piece.depth});
+  }
+}
+
+std::int64_t panel_vectors(const Part& part, std::int64_t columns) {
+  return columns > part.kernels.shape.lanes ? gemm_tile_vectors : 1;
+}
+
+void pack_b(const Part& part, const Piece& piece) {
+  if (part.blocking.b_in_place) return;
+  const TileShape& tile = part.kernels.shape;
+  const GemmOperand b = from(part.gemm.b, piece.block.column, piece.k);
+  const std::int64_t panels = b.row_stride == 1 ? piece.block.columns / tile.columns() : 0;
+  part.kernels.pack_panels({b, piece.depth, panels, part.packed_b});
+  for (std::int64_t j = panels * tile.columns(); j < piece.block.columns; j += tile.columns()) {
+    const std::int64_t columns = std::min<std::int64_t>(tile.columns(), piece.block.columns - j);
+    part.kernels.pack({from(part.gemm.b, piece.block.column + j, piece.k), piece.depth, columns,
+                       panel_vectors(part, columns) * tile.lanes, part.packed_b + j * piece.depth});
+  }
+}
+
+void finish(const Part& part, const GemmBlock& block) {
+  const GemmEpilogue& epilogue = part.gemm.epilogue;
+  if (epilogue.apply == nullptr) return;
+  const std::int64_t stride = part.gemm.c_stride;
+  epilogue.apply(epilogue.context, part.gemm.c + block.row * stride + block.column, stride, block);
+}
+
+/// Operands in place that the next piece or block begins with, in shares of `tiles` tiles. Hardware
+/// sees no stream in rows of which a tile reads a part.
+struct Ahead {
+  FetchAhead range[2];
+
+  void add(const float* from, std::int64_t floats, std::int64_t tiles) {
+    range[range[0].share > 0] = {from, round_up(divide_up(floats, tiles), line_floats)};
+  }
+};
+
+Ahead ahead_of(const Part& part, const Piece& piece, std::int64_t tiles) {
+  Ahead ahead{};
+  const GemmBlock& block = piece.block;
+  const GemmOperand &a = part.gemm.a, &b = part.gemm.b;
+  const std::int64_t k = piece.k + piece.depth;
+  const std::int64_t depth = std::min(part.blocking.depth, part.behind - k);
+  if (depth > 0 && part.blocking.a_in_place && a.row_stride == 1)
+    ahead.add(from(a, part.area.row, k).data, depth * a.column_stride, tiles);
+  if (depth > 0 && part.blocking.b_in_place)
+    ahead.add(from(b, part.area.column, k).data, depth * b.column_stride, tiles);
+  const std::int64_t row = block.row + block.rows;
+  const std::int64_t rows = std::min(block.rows, part.area.row + part.area.rows - row);
+  if (rows > 0 && part.blocking.a_in_place && a.row_stride != 1)
+    ahead.add(from(a, row, piece.k).data, rows * a.row_stride, tiles);
+  return ahead;
+}
+
+/// `tiles` tiles of `height` rows from row `begin` of the block on, with the panel of t.
+void multiply_tiles(const Part& part, const Piece& piece, TileArguments t, std::int64_t begin,
+                    std::int64_t height, std::int64_t vectors) {
+  const GemmOperand& a = part.gemm.a;
+  const bool in_place = part.blocking.a_in_place;
+  const bool apart = in_place && a.row_stride != 1;
+  t.a = in_place ? from(a, piece.block.row + begin, piece.k).data
+                 : part.packed_a + begin * piece.depth;
+  t.a_stride = apart ? a.row_stride : in_place ? a.column_stride : height;
+  t.a_tile = height * (in_place ? a.row_stride : piece.depth);
+  t.c += begin * t.c_stride;
+  (apart ? part.kernels.rows_apart : part.kernels.rows_together)[height][vectors](t);
+}
+
+/// All tiles of the block in the panel of columns [j, j + columns); `ahead` moves on.
+void multiply_panel(const Part& part, const Piece& piece, std::int64_t j, std::int64_t columns,
+                    Ahead& ahead) {
+  const GemmBlock& block = piece.block;
+  const std::int64_t vectors = panel_vectors(part, columns);
+  const bool in_place = part.blocking.b_in_place;
+  TileArguments t{};
+  t.b = in_place ? from(part.gemm.b, block.column + j, piece.k).data
+                 : part.packed_b + j * piece.depth;
+  t.b_stride = in_place ? part.gemm.b.column_stride : vectors * part.kernels.shape.lanes;
+  t.c = part.gemm.c + block.row * part.gemm.c_stride + block.column + j;
+  t.c_stride = part.gemm.c_stride;
+  t.depth = piece.depth, t.columns = columns, t.start = piece.start;
+  t.fetches_c = t.c_stride % page_floats != 0;
+  for_tiles(block.rows, part.kernels.shape,
+            [&](std::int64_t begin, std::int64_t number, std::int64_t height) {
+              t.tiles = number;
+              std::copy(std::begin(ahead.range), std::end(ahead.range), t.ahead);
+              for (FetchAhead& range : ahead.range) range.from += number * range.share;
+              multiply_tiles(part, piece, t, begin, height, vectors);
+            });
+}
+
+/// One block, b's panels outermost; what is finished is handed on while it is in cache.
+void multiply(const Part& part, const Piece& piece) {
+  const GemmBlock& block = piece.block;
+  const bool last = piece.k + piece.depth >= part.gemm.K;
+  const bool at_once = block.rows * block.columns <= gemm_finished_at_once;
+  const std::int64_t width = part.kernels.shape.columns();
+  Ahead ahead =
+      ahead_of(part, piece,
+               divide_up(block.columns, width) * divide_up(block.rows, part.kernels.shape.rows));
+  for (std::int64_t j = 0; j < block.columns; j += width) {
+    const std::int64_t columns = std::min(width, block.columns - j);
+    multiply_panel(part, piece, j, columns, ahead);
+    if (last && !at_once) finish(part, {block.row, block.rows, block.column + j, columns});
+  }
+  if (last && at_once) finish(part, block);
+}
+
+void multiply_rows(const Part& part, Piece piece) {
+  const GemmBlock& area = part.area;
+  const bool several = area.rows > part.blocking.rows;
+  for (std::int64_t m = 0; m < area.rows; m += part.blocking.rows) {
+    piece.block.row = area.row + m;
+    piece.block.rows = std::min(part.blocking.rows, area.rows - m);
+    if (several) pack_a(part, piece);
+    multiply(part, piece);
+  }
+}
+
+}  // namespace
+
+/// k outermost: chains are resumed from c, chunks are added to c.
+void run_part(const Part& part) {
+  const GemmBlock& area = part.area;
+  const std::int64_t K = part.gemm.K;
+  Piece piece{area, 0, 0, part.gemm.resumes ? TileStart::resume : TileStart::zero};
+  do {
+    piece.depth = std::min(part.blocking.depth, K - piece.k);
+    piece.block = area;
+    if (area.rows <= part.blocking.rows && !part.a_packed) pack_a(part, piece);
+    for (std::int64_t n = 0; n < area.columns; n += part.blocking.columns) {
+      piece.block.column = area.column + n;
+      piece.block.columns = std::min(part.blocking.columns, area.columns - n);
+      if (!part.b_packed) pack_b(part, piece);
+      multiply_rows(part, piece);
+    }
+    piece.start = part.gemm.sum_chunk > 0 ? TileStart::add : TileStart::resume;
+    piece.k += piece.depth;
+  } while (piece.k < K);
+}
+
+}  // namespace fornax::host
