@@ -43,6 +43,34 @@ void zero_streamed(std::byte* to, std::int64_t bytes) {
   std::memset(to + i, 0, static_cast<std::size_t>(bytes - i));
 }
 
+void add_piece(StreamedPieces& pieces, const std::byte* from, std::int64_t bytes) {
+  const hn::ScalableTag<std::uint8_t> d;
+  static_assert(kStep <= StreamedPieces::kMostLanes);
+  constexpr std::int64_t line = 64;
+  for (std::int64_t i = 0; i < bytes; i += line)
+    __builtin_prefetch(from + StreamedPieces::kAhead + i);
+  const std::int64_t before =
+      pieces.held > 0 ? std::min(bytes, kStep - pieces.held) : unaligned_bytes(pieces.next, bytes);
+  std::byte* at_once = pieces.held > 0 ? pieces.waiting + pieces.held : pieces.next;
+  std::memcpy(at_once, from, static_cast<std::size_t>(before));
+  if (pieces.held > 0) {
+    pieces.held += before;
+    if (pieces.held < kStep) return;
+    hn::Stream(hn::Load(d, reinterpret_cast<std::uint8_t*>(pieces.waiting)), d,
+               reinterpret_cast<std::uint8_t*>(pieces.next));
+    pieces.next += kStep;
+  } else {
+    pieces.next += before;
+  }
+  from += before, bytes -= before;
+  const auto* source = reinterpret_cast<const std::uint8_t*>(from);
+  auto* target = reinterpret_cast<std::uint8_t*>(pieces.next);
+  std::int64_t i = 0;
+  for (; i + kStep <= bytes; i += kStep) hn::Stream(hn::LoadU(d, source + i), d, target + i);
+  pieces.next += i, pieces.held = bytes - i;
+  std::memcpy(pieces.waiting, from + i, static_cast<std::size_t>(pieces.held));
+}
+
 }  // namespace fornax::host::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -53,6 +81,16 @@ Writer::Writer(bool streamed) {
   if (!streamed) return;
   copy_ = FORNAX_DISPATCH(copy_streamed);
   zero_ = FORNAX_DISPATCH(zero_streamed);
+}
+
+void StreamedPieces::add(const void* piece, std::int64_t bytes) {
+  FORNAX_DISPATCH(add_piece)(*this, static_cast<const std::byte*>(piece), bytes);
+}
+
+void StreamedPieces::end() {
+  std::memcpy(next, waiting, static_cast<std::size_t>(held));
+  next += held, held = 0;
+  hwy::FlushStream();
 }
 
 void Writer::end() const {

@@ -33,4 +33,19 @@ class Writer {
   void (*zero_)(std::byte* to, std::int64_t bytes) = nullptr;
 };
 
+/// Memory written past the caches from front to back, in pieces that begin and end anywhere: what
+/// fills no vector waits for the next piece.
+struct StreamedPieces {
+  explicit StreamedPieces(void* to) : next(static_cast<std::byte*>(to)) {}
+  /// Asks for what lies kAhead bytes behind the piece too: between pieces hardware loses its way.
+  void add(const void* piece, std::int64_t bytes);
+  /// Writes what still waits. What was streamed is in memory before another thread is told.
+  void end();
+
+  static constexpr std::int64_t kMostLanes = 64, kAhead = 2048;
+  std::byte* next;
+  std::int64_t held = 0;  ///< bytes that wait
+  alignas(kMostLanes) std::byte waiting[kMostLanes];
+};
+
 }  // namespace fornax::host

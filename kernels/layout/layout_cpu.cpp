@@ -28,41 +28,44 @@ struct Copy {
   }
 };
 
+/// Rows that follow each other in the copy and lie one step apart in the source.
+struct Run {
+  std::int64_t row, count;
+};
+
 /// The order in which rows are copied. Where the source has rows of the axis before theirs side by
 /// side (of all heads of a position), 16 of each take turns, so that the source is read nearly in
 /// order.
 class RowOrder {
  public:
   explicit RowOrder(const StridedWalk<1>& walk) {
+    if (walk.rank < 2) return;
+    run_ = walk.extent[walk.rank - 2];
     if (walk.rank < 3) return;
     const std::int64_t stride = walk.stride[0][walk.rank - 3];
-    const std::int64_t along = walk.extent[walk.rank - 2];
-    if (stride > 0 && stride < walk.stride[0][walk.rank - 2] && along % kInTurn == 0)
-      across_ = walk.extent[walk.rank - 3], blocks_ = along / kInTurn;
+    if (stride > 0 && stride < walk.stride[0][walk.rank - 2] && run_ % kInTurn == 0)
+      across_ = walk.extent[walk.rank - 3], blocks_ = run_ / kInTurn, run_ = kInTurn;
   }
-  std::int64_t row(std::int64_t turn) const {
-    if (blocks_ == 0) return turn;
-    const std::int64_t group = turn / kInTurn, across = group % across_;
+  /// The rows of the turns from `turn` on, `end` at most, that make a run.
+  Run run(std::int64_t turn, std::int64_t end) const {
+    const std::int64_t group = turn / run_, past = turn % run_;
+    const std::int64_t count = std::min(run_ - past, end - turn);
+    if (blocks_ == 0) return {turn, count};
+    const std::int64_t across = group % across_;
     const std::int64_t block = group / across_ % blocks_, outer = group / across_ / blocks_;
-    return ((outer * across_ + across) * blocks_ + block) * kInTurn + turn % kInTurn;
+    return {((outer * across_ + across) * blocks_ + block) * kInTurn + past, count};
   }
 
  private:
   static constexpr std::int64_t kInTurn = 16;
-  std::int64_t across_ = 0, blocks_ = 0;
+  std::int64_t run_ = 1, across_ = 0, blocks_ = 0;
 };
 
-/// Rows [begin, end) of the walk, by their turns.
+/// `count` rows from x on, `step` apart.
 template <class T>
-void copy_rows(const Copy<T>& c, std::int64_t begin, std::int64_t end) {
+void copy_run(const Copy<T>& c, const T* x, std::int64_t step, T* y, std::int64_t count) {
   const std::int64_t width = c.walk.row_elements(), stride = c.walk.stride[0][c.walk.rank - 1];
-  const RowOrder order(c.walk);
-  for (std::int64_t turn = begin; turn < end; ++turn) {
-    const std::int64_t row = order.row(turn);
-    std::int64_t offset[1];
-    c.walk.row_offsets(row, offset);
-    const T* x = c.from + offset[0];
-    T* y = c.to + row * width;
+  for (std::int64_t r = 0; r < count; ++r, x += step, y += width) {
     if (stride == 1)
       c.copy(x, y, width);
     else if (stride == 0)
@@ -70,6 +73,38 @@ void copy_rows(const Copy<T>& c, std::int64_t begin, std::int64_t end) {
     else
       for (std::int64_t i = 0; i < width; ++i) y[i] = x[i * stride];
   }
+}
+
+/// Rows [begin, end) of the walk, by their turns.
+template <class T>
+void copy_rows(const Copy<T>& c, std::int64_t begin, std::int64_t end) {
+  const std::int64_t width = c.walk.row_elements();
+  const std::int64_t step = c.walk.rank > 1 ? c.walk.stride[0][c.walk.rank - 2] : 0;
+  const RowOrder order(c.walk);
+  for (std::int64_t turn = begin; turn < end;) {
+    const Run run = order.run(turn, end);
+    std::int64_t offset[1];
+    c.walk.row_offsets(run.row, offset);
+    copy_run(c, c.from + offset[0], step, c.to + run.row * width, run.count);
+    turn += run.count;
+  }
+}
+
+/// The same of contiguous rows that share lines in the copy, past the caches.
+template <class T>
+void stream_rows(const Copy<T>& c, std::int64_t begin, std::int64_t end) {
+  const std::int64_t width = c.walk.row_elements(), outer = c.walk.rank - 2;
+  const std::int64_t along = c.walk.extent[outer], step = c.walk.stride[0][outer];
+  host::StreamedPieces pieces(c.to + begin * width);
+  for (std::int64_t row = begin; row < end;) {
+    std::int64_t offset[1];
+    c.walk.row_offsets(row, offset);
+    const T* x = c.from + offset[0];
+    for (const std::int64_t past = std::min(end, (row / along + 1) * along); row < past;
+         ++row, x += step)
+      pieces.add(x, width * std::int64_t{sizeof(T)});
+  }
+  pieces.end();
 }
 
 /// Tiles [begin, end). A tile's lines of the source may share one set of the cache, so they pass
@@ -103,8 +138,12 @@ void copy_strided(const KernelArgs& args) {
                                 c.writer.end();
                               });
   }
+  // Rows that share lines: all of the output is whole lines nevertheless.
+  const bool pieces = !streamed && walk.rank > 1 && walk.stride[0][walk.rank - 1] == 1 &&
+                      host::is_streamed(args.out[0], args.out[0].elements(), args.in[0].as<T>());
   host::parallel_for(c.walk.rows(), host::rows_of_part(width), args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
+                       if (pieces) return stream_rows(c, begin, end);
                        copy_rows(c, begin, end);
                        c.writer.end();
                      });
