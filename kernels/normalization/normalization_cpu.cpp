@@ -102,12 +102,13 @@ void slopes(const float* variance, const float* scale, float epsilon, float* inv
 void normalize_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
   for (std::int64_t row = begin; row < end; ++row) {
     const float* x = b.x + row * b.channels;
-    num::fill_array(b.out + row * b.channels, b.channels, b.streamed,
-                    [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
-                      return num::batch_norm(num::load(x + c, zero), num::load(b.mean + c, zero),
-                                             num::load(b.slope + c, zero),
-                                             num::load(b.shift + c, zero));
-                    });
+    num::fill_array(
+        b.out + row * b.channels, b.channels, b.streamed,
+        [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
+          return num::batch_norm(num::load(x + c, zero), num::load(b.mean + c, zero),
+                                 num::load(b.slope + c, zero), num::load(b.shift + c, zero));
+        },
+        x + num::kFetchedAhead);
   }
   num::end_streams(b.streamed);
 }
@@ -139,25 +140,26 @@ using kernels::KernelArgs;
 
 std::int64_t chunks_of(std::int64_t rows) { return (rows + kColumnSumChunk - 1) / kColumnSumChunk; }
 
-/// Workspace: kVectors vectors of channels, then one of chunk sums for every chunk.
+/// Workspace: kVectors vectors of channels, then one of chunk sums for every chunk, or two.
 constexpr std::int64_t kVectors = 4;
 float* workspace_vector(const KernelArgs& args, std::int64_t channels, std::int64_t which) {
   return reinterpret_cast<float*>(args.workspace.data()) + which * channels;
 }
 
-/// out = column sums, over chunks shared by threads, divided by `divisor`.
+/// Calls chunk(first row, last row, where its sums go) for chunks shared by threads, from the last
+/// one on if `backwards`: what a pass before has left in the caches is then read from there.
 template <class Chunk>
-void column_sums(const KernelArgs& args, const BatchNorm& b, float divisor, float* out,
-                 const Chunk& chunk) {
+void for_chunks(const KernelArgs& args, const BatchNorm& b, bool backwards, const Chunk& chunk) {
   float* sums = workspace_vector(args, b.channels, kVectors);
   const std::int64_t chunks = chunks_of(b.rows);
   const std::int64_t grain = host::rows_of_part(kColumnSumChunk * b.channels);
   host::parallel_for(chunks, grain, args.threads, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t k = first; k < last; ++k)
+    for (std::int64_t i = first; i < last; ++i) {
+      const std::int64_t k = backwards ? chunks - 1 - i : i;
       chunk(k * kColumnSumChunk, std::min(b.rows, (k + 1) * kColumnSumChunk),
             sums + k * b.channels);
+    }
   });
-  FORNAX_DISPATCH(add_chunks)(sums, chunks, b.channels, divisor, out);
 }
 
 template <class Rows>
@@ -192,16 +194,17 @@ void launch_train(const KernelArgs& args) {
   float* unbiased = workspace_vector(args, b.channels, 2);
   const auto count = static_cast<float>(b.rows), count_less_1 = static_cast<float>(b.rows - 1);
   const auto momentum = static_cast<float>(args.attributes->number("momentum"));
-  column_sums(args, b, count, mean, [&](std::int64_t begin, std::int64_t end, float* sums) {
-    FORNAX_DISPATCH(sum_chunk)(b.x, b.channels, begin, end, sums);
+  const float* sums = workspace_vector(args, b.channels, kVectors);
+  for_chunks(args, b, false, [&](std::int64_t begin, std::int64_t end, float* out) {
+    FORNAX_DISPATCH(sum_chunk)(b.x, b.channels, begin, end, out);
   });
+  FORNAX_DISPATCH(add_chunks)(sums, chunks_of(b.rows), b.channels, count, mean);
   b.mean = mean;
-  column_sums(args, b, count, variance, [&](std::int64_t begin, std::int64_t end, float* sums) {
-    FORNAX_DISPATCH(deviation_chunk)(b, begin, end, sums);
+  for_chunks(args, b, true, [&](std::int64_t begin, std::int64_t end, float* out) {
+    FORNAX_DISPATCH(deviation_chunk)(b, begin, end, out);
   });
-  FORNAX_DISPATCH(add_chunks)
-  (workspace_vector(args, b.channels, kVectors), chunks_of(b.rows), b.channels, count_less_1,
-   unbiased);
+  FORNAX_DISPATCH(add_chunks)(sums, chunks_of(b.rows), b.channels, count, variance);
+  FORNAX_DISPATCH(add_chunks)(sums, chunks_of(b.rows), b.channels, count_less_1, unbiased);
   FORNAX_DISPATCH(move_running)
   (args.in[3].as<float>(), mean, args.out[1].as<float>(), momentum, b.channels);
   FORNAX_DISPATCH(move_running)
@@ -223,12 +226,15 @@ void launch_gradient(const KernelArgs& args) {
   b.dy = args.in[0].as<float>(), b.mean = args.in[3].as<float>();
   FORNAX_DISPATCH(slopes)
   (args.in[4].as<float>(), args.in[2].as<float>(), epsilon, b.inverse, b.slope, b.channels);
-  column_sums(args, b, 1, d_shift, [&](std::int64_t begin, std::int64_t end, float* sums) {
-    FORNAX_DISPATCH(sum_chunk)(b.dy, b.channels, begin, end, sums);
+  const std::int64_t chunks = chunks_of(b.rows), all = chunks * b.channels;
+  const float* sums = workspace_vector(args, b.channels, kVectors);
+  // Both sums of a chunk while its dy is in a cache.
+  for_chunks(args, b, false, [&](std::int64_t begin, std::int64_t end, float* out) {
+    FORNAX_DISPATCH(sum_chunk)(b.dy, b.channels, begin, end, out);
+    FORNAX_DISPATCH(scale_gradient_chunk)(b, begin, end, out + all);
   });
-  column_sums(args, b, 1, d_scale, [&](std::int64_t begin, std::int64_t end, float* sums) {
-    FORNAX_DISPATCH(scale_gradient_chunk)(b, begin, end, sums);
-  });
+  FORNAX_DISPATCH(add_chunks)(sums, chunks, b.channels, 1, d_shift);
+  FORNAX_DISPATCH(add_chunks)(sums + all, chunks, b.channels, 1, d_scale);
   float* mean_shift = workspace_vector(args, b.channels, 2);
   float* mean_scale = workspace_vector(args, b.channels, 3);
   const auto rows = static_cast<float>(b.rows);
@@ -242,17 +248,17 @@ void launch_gradient(const KernelArgs& args) {
   });
 }
 
-template <std::size_t x>
+template <std::size_t x, std::int64_t sums_of_chunk>
 kernels::Offer offer(const kernels::Signature& signature, const kernels::DeviceModel&) {
   const Shape& shape = signature.in[x].shape;
-  const std::int64_t vectors = kVectors + chunks_of(shape.elements() / shape[-1]);
+  const std::int64_t vectors = kVectors + sums_of_chunk * chunks_of(shape.elements() / shape[-1]);
   return host::offer_f32(signature, "batch_norm_channels", 4 * vectors * shape[-1]);
 }
 
 const kernels::Kernel kKernels[] = {
-    {"batch_norm", "batch_norm_channels", offer<0>, nullptr, launch_train},
-    {"batch_norm_evaluate", "batch_norm_evaluate_channels", offer<0>, nullptr, launch_evaluate},
-    {"batch_norm_gradient", "batch_norm_gradient_channels", offer<1>, nullptr, launch_gradient},
+    {"batch_norm", "batch_norm_channels", offer<0, 1>, nullptr, launch_train},
+    {"batch_norm_evaluate", "batch_norm_evaluate_channels", offer<0, 1>, nullptr, launch_evaluate},
+    {"batch_norm_gradient", "batch_norm_gradient_channels", offer<1, 2>, nullptr, launch_gradient},
 };
 
 }  // namespace
