@@ -44,16 +44,24 @@ void sgd_momentum_range(const numeric::SgdRates<float>& rates, const Pointers& t
   });
 }
 
-void adamw_range(const numeric::AdamWRates<float>& rates, const Pointers& t, std::int64_t begin,
-                 std::int64_t end) {
-  num::for_vectors(begin, end, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
+/// One vector at a time: its constants fill the registers, and one root and one division a vector
+/// keep the divider busy whatever else waits.
+void adamw_range(const numeric::AdamWRates<float>& rates_of, const Pointers& tensor,
+                 std::int64_t begin, std::int64_t end) {
+  // Copies: stores do not make the compiler read them again.
+  const numeric::AdamWRates<float> rates = rates_of;
+  const Pointers t = tensor;
+  const auto update = [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
     using T = decltype(zero);
     T p = num::load(t.p + i, T()), m = num::load(t.m + i, T()), v = num::load(t.v + i, T());
     num::adamw_update(rates, p, num::load(t.g + i, T()), m, v);
     num::store(p, t.new_p + i);
     num::store(m, t.new_m + i);
     num::store(v, t.new_v + i);
-  });
+  };
+  std::int64_t i = begin;
+  for (; i + num::kLanes <= end; i += num::kLanes) update(i, num::Vector());
+  for (; i < end; ++i) update(i, 0.0f);
 }
 
 /// The sums of the chunks [begin, end) of the squares of g.
