@@ -15,9 +15,10 @@ constexpr std::int64_t direct_depth = 256;           // longest rows of a that a
 constexpr std::int64_t narrow_tiles = 8;             // of one block where a is read in place
 constexpr std::int64_t short_row = 128;              // rows of a^T and b^T that are read in place
 constexpr std::int64_t short_rows_depth = 128;       // of a piece of them
-constexpr std::int64_t part_products = 256 * 1024;   // fma that are worth waking a thread
-constexpr std::int64_t unit_products = 512 * 1024;   // of a unit that a thread fetches
+constexpr std::int64_t part_products = 160 * 1024;   // fma that are worth waking a thread
+constexpr std::int64_t unit_products = 256 * 1024;   // of a unit that a thread fetches
 constexpr std::int64_t unit_side = 128;              // of one that packs its operands again
+constexpr std::int64_t output_products = 32;         // fma that cost as much as to finish an output
 constexpr std::int64_t chunk_outputs = 32 * 1024;    // up to here threads share the sum's chunks
 constexpr std::int64_t partial_floats = 256 * 1024;  // of one wave of chunks
 
@@ -37,15 +38,16 @@ std::int64_t block_depth(const Gemm& gemm) {
 /// Cuts what one thread would get into units: strips of columns where threads share columns, else
 /// of rows. Each packs once more what it does not share with the part before.
 void cut_units(const Gemm& gemm, const TileShape& tile, GemmShares& shares) {
-  const std::int64_t K = std::max<std::int64_t>(gemm.K, 1);
+  const std::int64_t K = std::max<std::int64_t>(gemm.K, 1), cost = K + output_products;
   if (shares.unit_columns < gemm.N) {
     const bool packs_again = shares.unit_rows * K > a_block_floats;
-    const std::int64_t products = shares.unit_rows * K;
+    const std::int64_t products = shares.unit_rows * cost;
     shares.unit_columns = round_up(
         std::max(divide_up(unit_products, products), packs_again ? unit_side : 1), tile.columns());
   } else {
     const std::int64_t unit = gemm.row_unit > 1 ? gemm.row_unit : tile.rows;
-    shares.unit_rows = round_up(std::max(divide_up(unit_products, gemm.N * K), unit_side), unit);
+    const std::int64_t least = gemm.N * K <= narrow_b_floats ? 1 : unit_side;  // b stays packed
+    shares.unit_rows = round_up(std::max(divide_up(unit_products, gemm.N * cost), least), unit);
   }
   shares.row_units = divide_up(gemm.M, shares.unit_rows);
   shares.column_units = divide_up(gemm.N, shares.unit_columns);
@@ -58,7 +60,7 @@ void cut_units(const Gemm& gemm, const TileShape& tile, GemmShares& shares) {
 }  // namespace
 
 int useful_threads(const Gemm& gemm, int threads) {
-  const std::int64_t products = gemm.M * gemm.N * std::max<std::int64_t>(gemm.K, 1);
+  const std::int64_t products = gemm.M * gemm.N * (gemm.K + output_products);
   return static_cast<int>(
       std::clamp<std::int64_t>(products / part_products, 1, std::max(threads, 1)));
 }
@@ -116,7 +118,8 @@ GemmBlocking block_gemm(const Gemm& gemm, std::int64_t M, std::int64_t N, const 
   if (M <= most_rows) {  // a is packed once, b a few panels at a time
     blocking.rows = M;
     blocking.columns = std::min<std::int64_t>(N, panels_at_once * tile.columns());
-    blocking.a_in_place = has_short_rows(gemm.a);
+    blocking.a_in_place =
+        has_short_rows(gemm.a) || (gemm.a.column_stride == 1 && N <= tile.columns());
     blocking.b_in_place = has_short_rows(gemm.b) && N % tile.lanes == 0;
     if (blocking.b_in_place) blocking.columns = N;
   } else if (N * depth <= narrow_b_floats) {  // b is packed once, a a few tiles at a time

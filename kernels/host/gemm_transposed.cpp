@@ -9,7 +9,8 @@
 namespace fornax::host {
 namespace {
 
-constexpr std::int64_t most_rows = 128;              // of a; measured up to here
+constexpr std::int64_t most_rows = 128;  // of a; measured up to here
+constexpr std::int64_t least_columns = 16;
 constexpr std::int64_t piece_floats = 96 * 1024;     // of packed a; stays in L2
 constexpr std::int64_t block_tiles = 8;              // of b's rows that a panel of a meets
 constexpr std::int64_t unit_products = 256 * 1024;   // fma of the least part of a thread
@@ -107,8 +108,8 @@ void multiply_block(const Gemm& g, const GemmKernels& kernels, const Layout& lay
 }  // namespace
 
 bool is_transposed(const Gemm& g) {
-  return g.M <= most_rows && g.K > 0 && g.sum_chunk == 0 && g.b.column_stride == 1 &&
-         g.b.row_stride % page_floats != 0;
+  return g.M <= most_rows && g.N > least_columns && g.K > 0 && g.sum_chunk == 0 &&
+         g.b.column_stride == 1 && g.b.row_stride % page_floats != 0;
 }
 
 std::int64_t transposed_workspace_floats(const Gemm& g, const TileShape& tile, int threads) {

@@ -72,7 +72,7 @@ class HostSequence final : public Sequence {
 
   /// One thread does not fill the machine's memory bandwidth.
   void copy(void* to, const void* from, std::int64_t bytes) const {
-    constexpr std::int64_t part = 256 * 1024;
+    constexpr std::int64_t part = 64 * 1024;
     host::parallel_for(bytes, part, threads_, [=](std::int64_t begin, std::int64_t end) {
       std::memcpy(static_cast<std::byte*>(to) + begin, static_cast<const std::byte*>(from) + begin,
                   static_cast<std::size_t>(end - begin));
