@@ -12,6 +12,7 @@
 
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
+#include "kernels/host/past_caches.h"
 #include "kernels/pointwise/cast_functions.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -89,14 +90,29 @@ Offer offer_cast(const Signature& s, const DeviceModel&) {
   return {};
 }
 
+/// y[0 .. count) = number, past the caches: copies of a block of it.
+template <class T>
+void fill_streamed(T* y, std::int64_t count, T number, const host::Writer& writer) {
+  constexpr std::int64_t kBlock = 512;
+  alignas(host::kLineBytes) T block[kBlock];
+  std::fill_n(block, kBlock, number);
+  for (std::int64_t i = 0; i < count; i += kBlock)
+    writer.copy(block, y + i, std::min(kBlock, count - i) * std::int64_t{sizeof(T)});
+  writer.end();
+}
+
 void launch_fill(const KernelArgs& args) {
   const double value = args.attributes->number("value");
   const DType dtype = args.out[0].type->dtype;
   const auto fill = [&]<class T>(T number) {
     T* y = args.out[0].as<T>();
-    host::parallel_for(
-        args.out[0].elements(), host::kElementsOfPart, args.threads,
-        [&](std::int64_t begin, std::int64_t end) { std::fill(y + begin, y + end, number); });
+    const bool streamed = host::is_streamed(args.out[0], 0);
+    const host::Writer writer(streamed);
+    host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,
+                       [&](std::int64_t begin, std::int64_t end) {
+                         if (streamed) return fill_streamed(y + begin, end - begin, number, writer);
+                         std::fill(y + begin, y + end, number);
+                       });
   };
   if (dtype == DType::bf16) return fill(numeric::to_bf16(static_cast<float>(value)));
   if (dtype == DType::f16) return fill(numeric::to_f16(static_cast<float>(value)));
