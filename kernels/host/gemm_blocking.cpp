@@ -17,7 +17,8 @@ constexpr std::int64_t short_row = 128;              // rows of a^T and b^T that
 constexpr std::int64_t short_rows_depth = 128;       // of a piece of them
 constexpr std::int64_t part_products = 160 * 1024;   // fma that are worth waking a thread
 constexpr std::int64_t unit_products = 256 * 1024;   // of a unit that a thread fetches
-constexpr std::int64_t unit_side = 128;              // of one that packs its operands again
+constexpr std::int64_t unit_side = 256;              // of one that packs an operand again
+constexpr std::int64_t units_of_thread = 4;          // fewer of those help no one
 constexpr std::int64_t output_products = 32;         // fma that cost as much as to finish an output
 constexpr std::int64_t chunk_outputs = 32 * 1024;    // up to here threads share the sum's chunks
 constexpr std::int64_t partial_floats = 256 * 1024;  // of one wave of chunks
@@ -35,26 +36,32 @@ std::int64_t block_depth(const Gemm& gemm) {
   return round_up(divide_up(depth, divide_up(depth, depth_target)), 8);
 }
 
-/// Cuts what one thread would get into units: strips of columns where threads share columns, else
-/// of rows. Each packs once more what it does not share with the part before.
-void cut_units(const Gemm& gemm, const TileShape& tile, GemmShares& shares) {
-  const std::int64_t K = std::max<std::int64_t>(gemm.K, 1), cost = K + output_products;
-  if (shares.unit_columns < gemm.N) {
-    const bool packs_again = shares.unit_rows * K > a_block_floats;
-    const std::int64_t products = shares.unit_rows * cost;
-    shares.unit_columns = round_up(
-        std::max(divide_up(unit_products, products), packs_again ? unit_side : 1), tile.columns());
-  } else {
-    const std::int64_t unit = gemm.row_unit > 1 ? gemm.row_unit : tile.rows;
-    const std::int64_t least = gemm.N * K <= narrow_b_floats ? 1 : unit_side;  // b stays packed
-    shares.unit_rows = round_up(std::max(divide_up(unit_products, gemm.N * cost), least), unit);
-  }
+void count_units(const Gemm& gemm, GemmShares& shares) {
   shares.row_units = divide_up(gemm.M, shares.unit_rows);
   shares.column_units = divide_up(gemm.N, shares.unit_columns);
-  const std::int64_t most = GuidedShares::most(shares.units(), 1, shares.threads);
-  const bool by_rows = shares.column_units == 1;
-  shares.part_rows = std::min(gemm.M, (by_rows ? most : 1) * shares.unit_rows);
-  shares.part_columns = std::min(gemm.N, (by_rows ? 1 : most) * shares.unit_columns);
+}
+
+/// Cuts what one thread would get into smaller units: strips of columns where threads share
+/// columns, else of rows. Where each packs an operand again they are wide, or what they were if
+/// they would be few.
+void cut_units(const Gemm& gemm, const TileShape& tile, GemmShares& shares) {
+  const std::int64_t K = std::max<std::int64_t>(gemm.K, 1), cost = K + output_products;
+  const bool one_piece = K <= block_depth(gemm);
+  GemmShares cut = shares;
+  bool packs_again = false;
+  if (shares.unit_columns < gemm.N) {
+    packs_again = !one_piece || shares.unit_rows * K > a_block_floats;
+    const std::int64_t least = packs_again ? unit_side : 1;
+    cut.unit_columns = round_up(std::max(divide_up(unit_products, shares.unit_rows * cost), least),
+                                tile.columns());
+  } else {
+    packs_again = !one_piece || gemm.N * K > narrow_b_floats;
+    const std::int64_t least = packs_again ? unit_side : 1;
+    cut.unit_rows = round_up(std::max(divide_up(unit_products, gemm.N * cost), least),
+                             gemm.row_unit > 1 ? gemm.row_unit : tile.rows);
+  }
+  count_units(gemm, cut);
+  if (!packs_again || cut.units() >= units_of_thread * shares.threads) shares = cut;
 }
 
 }  // namespace
@@ -92,7 +99,12 @@ GemmShares share_gemm(const Gemm& gemm, const TileShape& tile, int threads) {
     }
   }
   best.threads = useful;
+  count_units(gemm, best);
   cut_units(gemm, tile, best);
+  const std::int64_t most = GuidedShares::most(best.units(), 1, useful);
+  const bool by_rows = best.column_units == 1;
+  best.part_rows = std::min(gemm.M, (by_rows ? most : 1) * best.unit_rows);
+  best.part_columns = std::min(gemm.N, (by_rows ? 1 : most) * best.unit_columns);
   return best;
 }
 
@@ -115,16 +127,15 @@ GemmBlocking block_gemm(const Gemm& gemm, std::int64_t M, std::int64_t N, const 
   const std::int64_t depth = blocking.depth = block_depth(gemm);
   const std::int64_t most_rows =
       std::max<std::int64_t>(a_block_floats / depth / tile.rows, 1) * tile.rows;
+  const bool apart = gemm.a.column_stride == 1 && gemm.a.row_stride % page_floats != 0;
   if (M <= most_rows) {  // a is packed once, b a few panels at a time
     blocking.rows = M;
     blocking.columns = std::min<std::int64_t>(N, panels_at_once * tile.columns());
-    blocking.a_in_place =
-        has_short_rows(gemm.a) || (gemm.a.column_stride == 1 && N <= tile.columns());
+    blocking.a_in_place = has_short_rows(gemm.a) || (apart && gemm.N <= tile.columns());
     blocking.b_in_place = has_short_rows(gemm.b) && N % tile.lanes == 0;
     if (blocking.b_in_place) blocking.columns = N;
   } else if (N * depth <= narrow_b_floats) {  // b is packed once, a a few tiles at a time
-    blocking.a_in_place =
-        gemm.a.column_stride == 1 && gemm.K <= direct_depth && gemm.a.row_stride % page_floats != 0;
+    blocking.a_in_place = apart && gemm.K <= direct_depth;
     blocking.rows = blocking.a_in_place ? narrow_tiles * tile.rows : tile.rows;
     blocking.columns = N;
   } else {

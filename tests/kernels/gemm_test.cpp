@@ -194,7 +194,9 @@ TEST_F(GemmTest, PartsOfManyUnits) {
   check_transpositions({.M = 2200, .N = 48, .K = 64}, {1, 2, 3});          // rows; b stays packed
   check_transpositions({.M = 150, .N = 2001, .K = 64, .gap = 1}, {2, 3});  // columns; a stays
   check_transpositions({.M = 700, .N = 900, .K = 40}, {7});                // several rows of units
-  check_transpositions({.M = 1300, .N = 130, .K = 1400}, {2});             // pieces of k
+  check_transpositions({.M = 2600, .N = 200, .K = 300}, {2});  // each packs b, or a, again
+  check_transpositions({.M = 300, .N = 2300, .K = 300}, {2});
+  check_transpositions({.M = 1300, .N = 130, .K = 1400}, {2});  // pieces of k
 }
 
 TEST_F(GemmTest, FewRows) {
