@@ -132,7 +132,8 @@ GemmBlocking block_gemm(const Gemm& gemm, std::int64_t M, std::int64_t N, const 
     blocking.rows = M;
     blocking.columns = std::min<std::int64_t>(N, panels_at_once * tile.columns());
     blocking.a_in_place = has_short_rows(gemm.a) || (apart && gemm.N <= tile.columns());
-    blocking.b_in_place = has_short_rows(gemm.b) && N % tile.lanes == 0;
+    // Of all of b, not of a part's columns: a vector must not pass the end of the last row.
+    blocking.b_in_place = has_short_rows(gemm.b) && gemm.N % tile.lanes == 0;
     if (blocking.b_in_place) blocking.columns = N;
   } else if (N * depth <= narrow_b_floats) {  // b is packed once, a a few tiles at a time
     blocking.a_in_place = apart && gemm.K <= direct_depth;

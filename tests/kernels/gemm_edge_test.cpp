@@ -1,0 +1,56 @@
+// Products read nothing past the end of their operands, however threads share them: each operand
+// ends before a page that nobody may read.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <random>
+#include <vector>
+
+#include "kernels/host/gemm.h"
+#include "tests/kernels/before_a_hole.h"
+
+namespace fornax::host {
+namespace {
+
+/// a is [M, K] seen transposed, as weight gradients see it; b is [N, K], or seen transposed too.
+struct Shape3 {
+  std::int64_t M, N, K;
+  bool b_transposed;
+};
+
+std::vector<float> product(const Shape3& s, const float* a, const float* b, int threads) {
+  std::vector<float> c(static_cast<std::size_t>(s.M * s.N));
+  Gemm g;
+  g.M = s.M, g.N = s.N, g.K = s.K;
+  g.a = {a, 1, s.M};
+  g.b = s.b_transposed ? GemmOperand{b, 1, s.N} : GemmOperand{b, s.K, 1};
+  g.c = c.data(), g.c_stride = s.N;
+  std::vector<std::byte> space(static_cast<std::size_t>(gemm_workspace_bytes(g, threads)));
+  gemm(g, space, threads);
+  return c;
+}
+
+TEST(GemmEdge, ReadsNothingPastAnOperand) {
+  std::mt19937 engine(23);
+  std::normal_distribution<float> normal;
+  // Few rows: threads share columns, and a part of 100 may fill vectors where all of them do not.
+  for (const std::int64_t N : {100, 108, 33, 96}) {
+    for (const bool b_transposed : {true, false}) {
+      const Shape3 s{20, N, 400, b_transposed};
+      std::vector<float> a(static_cast<std::size_t>(s.M * s.K)),
+          b(static_cast<std::size_t>(s.N * s.K));
+      for (float& x : a) x = normal(engine);
+      for (float& x : b) x = normal(engine);
+      const BeforeAHole last_a(a), last_b(b);
+      const std::vector<float> expected = product(s, a.data(), b.data(), 1);
+      for (const int threads : {1, 2, 3, 7}) {
+        const std::vector<float> c = product(s, last_a.data(), last_b.data(), threads);
+        ASSERT_EQ(std::memcmp(c.data(), expected.data(), c.size() * sizeof(float)), 0)
+            << N << ' ' << b_transposed << ' ' << threads;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace fornax::host
