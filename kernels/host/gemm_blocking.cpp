@@ -18,7 +18,7 @@ constexpr std::int64_t short_rows_depth = 128;       // of a piece of them
 constexpr std::int64_t part_products = 160 * 1024;   // fma that are worth waking a thread
 constexpr std::int64_t unit_products = 256 * 1024;   // of a unit that a thread fetches
 constexpr std::int64_t unit_side = 256;              // of one that packs an operand again
-constexpr std::int64_t units_of_thread = 4;          // fewer of those help no one
+constexpr std::int64_t units_of_thread = 4;          // fewer are not worth packing again
 constexpr std::int64_t output_products = 32;         // fma that cost as much as to finish an output
 constexpr std::int64_t chunk_outputs = 32 * 1024;    // up to here threads share the sum's chunks
 constexpr std::int64_t partial_floats = 256 * 1024;  // of one wave of chunks
@@ -34,6 +34,11 @@ std::int64_t block_depth(const Gemm& gemm) {
   if (has_short_rows(gemm.a) && has_short_rows(gemm.b)) return std::min(depth, short_rows_depth);
   if (depth <= depth_target + depth_target / 4) return depth;
   return round_up(divide_up(depth, divide_up(depth, depth_target)), 8);
+}
+
+/// What a thread's rows are a multiple of.
+std::int64_t row_unit(const Gemm& gemm, const TileShape& tile) {
+  return gemm.row_unit > 1 ? gemm.row_unit : tile.rows;
 }
 
 void count_units(const Gemm& gemm, GemmShares& shares) {
@@ -57,8 +62,8 @@ void cut_units(const Gemm& gemm, const TileShape& tile, GemmShares& shares) {
   } else {
     packs_again = !one_piece || gemm.N * K > narrow_b_floats;
     const std::int64_t least = packs_again ? unit_side : 1;
-    cut.unit_rows = round_up(std::max(divide_up(unit_products, gemm.N * cost), least),
-                             gemm.row_unit > 1 ? gemm.row_unit : tile.rows);
+    cut.unit_rows =
+        round_up(std::max(divide_up(unit_products, gemm.N * cost), least), row_unit(gemm, tile));
   }
   count_units(gemm, cut);
   if (!packs_again || cut.units() >= units_of_thread * shares.threads) shares = cut;
@@ -84,7 +89,7 @@ GemmShares share_gemm(const Gemm& gemm, const TileShape& tile, int threads) {
   }
   if (useful == 1) return best;
   // Cost of a thread per k: its fma and, dearer per element, the packing of its operands.
-  const std::int64_t unit = gemm.row_unit > 1 ? gemm.row_unit : tile.rows;
+  const std::int64_t unit = row_unit(gemm, tile);
   double least = 0;
   for (std::int64_t row_parts = 1; row_parts <= useful; ++row_parts) {
     const std::int64_t column_parts = useful / row_parts;

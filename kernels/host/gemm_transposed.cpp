@@ -9,8 +9,8 @@
 namespace fornax::host {
 namespace {
 
-constexpr std::int64_t most_rows = 128;  // of a; measured up to here
-constexpr std::int64_t least_columns = 16;
+constexpr std::int64_t most_rows = 128;              // of a; measured up to here
+constexpr std::int64_t least_columns = 16;           // of c; for fewer, packing a does not pay
 constexpr std::int64_t piece_floats = 96 * 1024;     // of packed a; stays in L2
 constexpr std::int64_t block_tiles = 8;              // of b's rows that a panel of a meets
 constexpr std::int64_t unit_products = 256 * 1024;   // fma of the least part of a thread

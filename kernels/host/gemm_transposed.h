@@ -6,8 +6,8 @@
 
 namespace fornax::host {
 
-/// Whether gemm() computes it so: few rows, b contiguous in k and not in steps of whole pages, one
-/// chain.
+/// Whether gemm() computes it so: few rows, more than 16 columns, b contiguous in k and not in
+/// steps of whole pages, one chain.
 bool is_transposed(const Gemm& gemm);
 
 std::int64_t transposed_workspace_floats(const Gemm& gemm, const TileShape& tile, int threads);

@@ -44,8 +44,7 @@ void sgd_momentum_range(const numeric::SgdRates<float>& rates, const Pointers& t
   });
 }
 
-/// One vector at a time: its constants fill the registers, and one root and one division a vector
-/// keep the divider busy whatever else waits.
+/// One vector at a time: with its constants it fills the registers.
 void adamw_range(const numeric::AdamWRates<float>& rates_of, const Pointers& tensor,
                  std::int64_t begin, std::int64_t end) {
   // Copies: stores do not make the compiler read them again.
