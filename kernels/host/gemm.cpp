@@ -46,16 +46,17 @@ void run_grid(const Gemm& g, const GemmKernels& kernels, const GemmShares& share
   GuidedShares units(shares.units(), 1, shares.threads);
   parallel_for(shares.threads, 1, threads, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
+      const int thread = static_cast<int>(i);
       float* own = space + i * floats;
       Part part{g, kernels, blocking, {-1, 0, 0, 0}, own, own + packed_a_floats(blocking), g.K};
-      for (ShareRange range = units.next(); !range.empty();) {
+      for (ShareRange range = units.next(thread); !range.empty();) {
         const GemmBlock area = next_area(g, shares, range);
         const bool goes_on = one_piece && part.area.row >= 0;
         part.a_packed = goes_on && area.row == part.area.row;
         part.b_packed = goes_on && shares.column_units == 1 && area.columns <= blocking.columns;
         part.area = area;
         run_part(part);
-        if (range.empty()) range = units.next();
+        if (range.empty()) range = units.next(thread);
       }
     }
   });
@@ -98,10 +99,11 @@ void run_chunks(const Gemm& g, const GemmKernels& kernels, const GemmShares& sha
     GuidedShares wave(count, 1, shares.threads);
     parallel_for(shares.threads, 1, threads, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
+        const int thread = static_cast<int>(i);
         float* own = space + i * floats;
         const Part whole{
             g, kernels, blocking, {0, g.M, 0, g.N}, own, own + packed_a_floats(blocking), g.K};
-        for (ShareRange range = wave.next(); !range.empty(); range = wave.next())
+        for (ShareRange range = wave.next(thread); !range.empty(); range = wave.next(thread))
           for (std::int64_t p = range.begin; p < range.end; ++p)
             run_chunk(whole, base, p, partials);
       }

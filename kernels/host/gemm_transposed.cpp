@@ -119,12 +119,12 @@ std::int64_t transposed_workspace_floats(const Gemm& g, const TileShape& tile, i
 void run_transposed(const Gemm& g, const GemmKernels& kernels, float* space, int threads) {
   const Layout layout = layout_of(g, kernels.shape, threads);
   pack(g, kernels, layout, space);
-  const std::int64_t least = divide_up(unit_products, g.M * g.K * kernels.shape.rows);
-  parallel_for(
-      g.N, least * kernels.shape.rows, layout.threads, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t n = begin; n < end; n += layout.block)
-          multiply_block(g, kernels, layout, {0, g.M, n, std::min(layout.block, end - n)}, space);
-      });
+  // In whole vectors: their rows are turned at once.
+  const std::int64_t grain = round_up(divide_up(unit_products, g.M * g.K), kernels.shape.lanes);
+  parallel_for(g.N, grain, layout.threads, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t n = begin; n < end; n += layout.block)
+      multiply_block(g, kernels, layout, {0, g.M, n, std::min(layout.block, end - n)}, space);
+  });
 }
 
 }  // namespace fornax::host

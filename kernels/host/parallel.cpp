@@ -22,6 +22,7 @@ namespace fornax::host {
 namespace {
 
 constexpr int kMaxThreads = 1024;
+constexpr std::int64_t kMostGrains = std::int64_t{1} << 31;  // of GuidedShares
 constexpr int kSpins = 2000;  // about 50 us; then the thread yields to any other that waits,
 constexpr auto kYields = std::chrono::microseconds(400);  // then it sleeps
 thread_local bool inside_part = false;
@@ -54,6 +55,17 @@ void keep_off(std::thread& thread, int cpu) {
   if (CPU_COUNT(&set) > 0) pthread_setaffinity_np(thread.native_handle(), sizeof(set), &set);
 }
 
+/// Grains [begin, end) as one word, so that both ends change at once.
+struct Grains {
+  std::uint32_t begin, end;
+  explicit Grains(std::uint64_t word)
+      : begin(static_cast<std::uint32_t>(word)), end(static_cast<std::uint32_t>(word >> 32)) {}
+  Grains(std::int64_t from, std::int64_t to)
+      : begin(static_cast<std::uint32_t>(from)), end(static_cast<std::uint32_t>(to)) {}
+  std::uint64_t word() const { return std::uint64_t{end} << 32 | begin; }
+  std::int64_t count() const { return std::int64_t{end} - begin; }
+};
+
 struct Job {
   GuidedShares shares;
   void* context;
@@ -61,10 +73,10 @@ struct Job {
   std::atomic<bool> failed{false};
   std::exception_ptr error{};  // written by the one that set `failed`, read after all are done
 
-  void run() {
+  void run(int thread) {
     inside_part = true;
     for (;;) {
-      const ShareRange part = shares.next();
+      const ShareRange part = shares.next(thread);
       if (part.empty() || failed.load(std::memory_order_relaxed)) break;
       try {
         body(context, part.begin, part.end);
@@ -81,7 +93,7 @@ struct Job {
 /// -> idle (worker), or assigned -> idle when the caller takes the job back.
 class alignas(64) Worker {
  public:
-  explicit Worker(const std::atomic<bool>& may_spin) : may_spin_(may_spin) {
+  Worker(int thread, const std::atomic<bool>& may_spin) : number_(thread), may_spin_(may_spin) {
     thread_ = std::thread([this] { loop(); });
   }
   ~Worker() {
@@ -135,7 +147,7 @@ class alignas(64) Worker {
       wait_while(kIdle);
       int expected = kAssigned;
       if (state_.compare_exchange_strong(expected, kRunning, std::memory_order_acquire)) {
-        job_->run();
+        job_->run(number_);
         state_.store(kIdle, std::memory_order_release);
         state_.notify_one();
       } else if (expected == kStop) {
@@ -144,6 +156,7 @@ class alignas(64) Worker {
     }
   }
 
+  const int number_;  ///< among the threads of a job; the caller's is 0
   const std::atomic<bool>& may_spin_;
   std::atomic<int> state_{kIdle};
   Job* job_ = nullptr;
@@ -162,7 +175,7 @@ class Pool {
     const std::size_t used = std::min(helpers, workers_.size());
     const int here = sched_getcpu();
     for (std::size_t i = 0; i < used; ++i) workers_[i]->assign(&job, here);
-    job.run();
+    job.run(0);
     for (std::size_t i = 0; i < used; ++i) workers_[i]->finish();
     return true;
   }
@@ -186,7 +199,9 @@ class Pool {
     decide_spinning(wanted);
     try {
       workers_.reserve(wanted);
-      while (workers_.size() < wanted) workers_.push_back(std::make_unique<Worker>(may_spin_));
+      while (workers_.size() < wanted)
+        workers_.push_back(
+            std::make_unique<Worker>(static_cast<int>(workers_.size()) + 1, may_spin_));
     } catch (const std::system_error&) {
       // The system gives no more threads: those that are there share the parts.
     }
@@ -219,6 +234,50 @@ class PoolOwner {
 };
 
 }  // namespace
+
+std::int64_t GuidedShares::most(std::int64_t count, std::int64_t grain, int threads) {
+  if (threads <= 1) return count;
+  const std::int64_t grains = (count - 1) / grain + 1;
+  const std::int64_t home = (grains - 1) / std::min(threads, kMostHomes) + 1;
+  return std::max<std::int64_t>(home / 2, 1) * grain;
+}
+
+GuidedShares::GuidedShares(std::int64_t count, std::int64_t grain, int threads)
+    : count_(count),
+      grain_(grain * (count / grain / kMostGrains + 1)),
+      homes_(std::clamp(threads, 1, kMostHomes)) {
+  const std::int64_t grains = (count + grain_ - 1) / grain_;
+  for (int h = 0; h < homes_; ++h)
+    home_[h].left.store(Grains(grains * h / homes_, grains * (h + 1) / homes_).word(),
+                        std::memory_order_relaxed);
+}
+
+int GuidedShares::fullest() const {
+  int found = -1;
+  std::int64_t most = 0;
+  for (int h = 0; h < homes_; ++h) {
+    const std::int64_t left = Grains(home_[h].left.load(std::memory_order_relaxed)).count();
+    if (left > most) most = left, found = h;
+  }
+  return found;
+}
+
+ShareRange GuidedShares::next(int thread) {
+  const int own = thread % homes_;
+  for (int h = own; h >= 0; h = fullest()) {
+    std::uint64_t word = home_[h].left.load(std::memory_order_relaxed);
+    const Grains left(word);
+    if (left.count() == 0) continue;
+    const std::int64_t share = homes_ == 1 ? left.count() : left.count() / (h == own ? 2 : 4);
+    const std::int64_t taken = std::max<std::int64_t>(share, 1);
+    const Grains part =
+        h == own ? Grains(left.begin, left.begin + taken) : Grains(left.end - taken, left.end);
+    const Grains rest = h == own ? Grains(part.end, left.end) : Grains(left.begin, part.begin);
+    if (home_[h].left.compare_exchange_strong(word, rest.word(), std::memory_order_relaxed))
+      return {part.begin * grain_, std::min(count_, part.end * grain_)};
+  }
+  return {count_, count_};
+}
 
 void parallel_for(std::int64_t count, std::int64_t grain, int threads, void* context,
                   void (*body)(void* context, std::int64_t begin, std::int64_t end)) {

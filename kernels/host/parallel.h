@@ -12,32 +12,30 @@ struct ShareRange {
   bool empty() const { return begin >= end; }
 };
 
-/// Hands [0, count) out to `threads` threads that come for more, each time half of an equal share
-/// of what is left, in whole grains: few parts, and a late thread keeps the others waiting for a
-/// small one only. Source: Polychronopoulos, Kuck 1987 (doi:10.1109/TC.1987.5009495).
+/// Hands [0, count) out in whole grains to `threads` threads that come for more. Each has a home,
+/// an equal share that is the same for every call with the same count, so that what it wrote lies
+/// in its caches when the next kernel comes for it; it takes half of what is left of it each time.
+/// Whose home is empty takes from the end of the fullest: parts shrink, and a late thread keeps the
+/// others waiting for a small one only. Sources: Polychronopoulos, Kuck 1987
+/// (doi:10.1109/TC.1987.5009495); Markatos, LeBlanc 1994 (doi:10.1109/71.273046).
 class GuidedShares {
  public:
-  GuidedShares(std::int64_t count, std::int64_t grain, int threads)
-      : count_(count), grain_(grain), threads_(threads) {}
-  /// Empty when nothing is left.
-  ShareRange next() {
-    std::int64_t begin = next_.load(std::memory_order_relaxed), end = begin;
-    do {
-      if (begin >= count_) return {count_, count_};
-      end = std::min(count_, begin + most(count_ - begin, grain_, threads_));
-    } while (!next_.compare_exchange_weak(begin, end, std::memory_order_relaxed));
-    return {begin, end};
-  }
-  /// The longest range that next() gives while `left` is left.
-  static std::int64_t most(std::int64_t left, std::int64_t grain, int threads) {
-    if (threads <= 1) return left;
-    return std::max<std::int64_t>(left / grain / (2 * threads), 1) * grain;
-  }
+  GuidedShares(std::int64_t count, std::int64_t grain, int threads);
+  /// For the thread of that number, below `threads`. Empty when nothing is left.
+  ShareRange next(int thread);
+  /// The longest range that next() gives.
+  static std::int64_t most(std::int64_t count, std::int64_t grain, int threads);
 
  private:
+  static constexpr int kMostHomes = 64;  // more threads than that share them
+  struct alignas(64) Home {
+    std::atomic<std::uint64_t> left;  ///< grains [low half, high half)
+  };
+  int fullest() const;
+
   const std::int64_t count_, grain_;
-  const int threads_;
-  std::atomic<std::int64_t> next_{0};
+  const int homes_;
+  Home home_[kMostHomes];
 };
 
 /// Calls body(context, begin, end) for parts of [0, count) on at most `threads` threads, the caller

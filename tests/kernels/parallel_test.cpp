@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <memory>
@@ -42,27 +43,65 @@ TEST(Parallel, CallsEveryIndexOnceInPartsOfWholeGrains) {
         expect_every_index_once(threads, count, grain);
 }
 
-TEST(GuidedShares, ShrinkToGrainsAndCoverEverything) {
-  GuidedShares shares(103, 5, 2);
-  std::vector<std::int64_t> taken;
+/// What `thread` gets until nothing is left.
+std::vector<ShareRange> taken_by(GuidedShares& shares, int thread) {
+  std::vector<ShareRange> taken;
+  for (ShareRange range = shares.next(thread); !range.empty(); range = shares.next(thread))
+    taken.push_back(range);
+  return taken;
+}
+
+void expect_cover(std::vector<ShareRange> ranges, std::int64_t count) {
+  std::ranges::sort(ranges, {}, &ShareRange::begin);
   std::int64_t next = 0;
-  for (ShareRange range = shares.next(); !range.empty(); range = shares.next()) {
+  for (const ShareRange& range : ranges) {
     EXPECT_EQ(range.begin, next);
     next = range.end;
-    taken.push_back(range.end - range.begin);
   }
-  EXPECT_EQ(next, 103);
-  // A quarter of the whole grains that are left; the last grain is short.
-  EXPECT_EQ(taken, (std::vector<std::int64_t>{25, 15, 15, 10, 5, 5, 5, 5, 5, 5, 5, 3}));
-  EXPECT_EQ(taken.front(), GuidedShares::most(103, 5, 2));
+  EXPECT_EQ(next, count);
+}
+
+TEST(GuidedShares, AThreadTakesHalfOfItsHomeAndThenFromTheEndOfTheFullest) {
+  GuidedShares shares(103, 5, 2);  // 10 and 11 grains, the last of 3
+  const std::vector<ShareRange> taken = taken_by(shares, 0);
+  std::vector<std::int64_t> begins;
+  for (const ShareRange& range : taken) begins.push_back(range.begin);
+  EXPECT_EQ(begins,
+            (std::vector<std::int64_t>{0, 25, 35, 40, 45, 95, 85, 80, 75, 70, 65, 60, 55, 50}));
+  expect_cover(taken, 103);
+  EXPECT_EQ(taken.front().end, GuidedShares::most(103, 5, 2));
+}
+
+TEST(GuidedShares, AThreadBeginsAtItsHome) {
+  for (const int threads : {2, 3, 64, 65, 200}) {
+    const std::int64_t count = 7 * 64 * 11 + 3;
+    GuidedShares shares(count, 7, threads);
+    std::vector<ShareRange> taken;
+    const int homes = std::min(threads, 64);
+    for (int thread = 0; thread < homes; ++thread) {
+      taken.push_back(shares.next(thread));
+      EXPECT_EQ(taken.back().begin, (count + 6) / 7 * thread / homes * 7);
+      EXPECT_LE(taken.back().end - taken.back().begin, GuidedShares::most(count, 7, threads));
+    }
+    for (const ShareRange& range : taken_by(shares, threads - 1)) taken.push_back(range);
+    expect_cover(taken, count);
+  }
+}
+
+TEST(GuidedShares, CountsPastWhatAWordHolds) {
+  const std::int64_t count = (std::int64_t{1} << 40) + 1;
+  GuidedShares shares(count, 1, 2);
+  std::vector<ShareRange> taken = taken_by(shares, 1);
+  EXPECT_LE(taken.front().end - taken.front().begin, GuidedShares::most(count, 1, 2));
+  expect_cover(taken, count);
 }
 
 TEST(GuidedShares, OneThreadTakesAllAtOnce) {
   GuidedShares shares(103, 5, 1);
-  const ShareRange all = shares.next();
+  const ShareRange all = shares.next(0);
   EXPECT_EQ(all.begin, 0);
   EXPECT_EQ(all.end, 103);
-  EXPECT_TRUE(shares.next().empty());
+  EXPECT_TRUE(shares.next(0).empty());
 }
 
 TEST(Parallel, UsesMoreThanOneThreadAndNoMoreThanAsked) {
