@@ -151,20 +151,19 @@ void multiply_band(const Gemm& gemm, std::byte* space, bool packed) {
       std::max<std::int64_t>(gemm_finished_at_once / gemm.N / kernels.shape.rows, 1);
   const GemmBlocking blocking{tiles * kernels.shape.rows, gemm.N, gemm.K, true, false};
   auto* b = reinterpret_cast<float*>(space);
-  run_part({gemm, kernels, blocking, {0, gemm.M, 0, gemm.N}, nullptr, b, gemm.K, false, packed});
+  Part part{gemm, kernels, blocking, {0, gemm.M, 0, gemm.N}, nullptr, b, gemm.K};
+  part.b_packed = packed, part.cached = true;
+  run_part(part);
 }
 
 void add_band(const Gemm& gemm, std::byte* space) {
   const GemmKernels& kernels = gemm_kernels();
   const GemmBlocking blocking = block_gemm(gemm, gemm.M, gemm.N, kernels.shape);
   auto* own = reinterpret_cast<float*>(space);
-  run_part({gemm,
-            kernels,
-            blocking,
-            {0, gemm.M, 0, gemm.N},
-            own,
-            own + packed_a_floats(blocking),
-            gemm.K});
+  Part part{gemm,  kernels, blocking, {0, gemm.M, 0, gemm.N}, own, own + packed_a_floats(blocking),
+            gemm.K};
+  part.cached = true;
+  run_part(part);
 }
 
 void gemm(const Gemm& gemm, std::span<std::byte> workspace, int threads) {

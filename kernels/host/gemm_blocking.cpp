@@ -8,6 +8,8 @@ namespace {
 
 constexpr std::int64_t depth_target = 1024;          // of a chain's piece: c is resumed seldom
 constexpr std::int64_t a_block_floats = 64 * 1024;   // stays in L2 beside a tile's panel of b
+constexpr std::int64_t whole_a_floats = 144 * 1024;  // the same where L2 has a MiB, of all of a
+constexpr std::int64_t least_depth = 512;            // of a piece, so that all of a stays there
 constexpr std::int64_t b_block_floats = 512 * 1024;  // stays in L3
 constexpr std::int64_t panels_at_once = 4;           // of b where all of a is packed
 constexpr std::int64_t narrow_b_floats = 32 * 1024;  // all of b is packed and stays in L1 or L2
@@ -28,12 +30,21 @@ bool has_short_rows(const GemmOperand& operand) {
   return operand.row_stride == 1 && operand.column_stride <= short_row;
 }
 
-std::int64_t block_depth(const Gemm& gemm) {
+/// Floats of a that are packed whole: processors with vectors of 16 lanes have an L2 of a MiB.
+std::int64_t most_whole_floats(const TileShape& tile) {
+  return tile.lanes == 16 ? whole_a_floats : a_block_floats;
+}
+
+/// Of pieces of a's M rows.
+std::int64_t block_depth(const Gemm& gemm, std::int64_t M, const TileShape& tile) {
   const std::int64_t depth = std::max<std::int64_t>(gemm.K, 1);
   if (gemm.sum_chunk > 0) return std::min(gemm.sum_chunk, depth);
   if (has_short_rows(gemm.a) && has_short_rows(gemm.b)) return std::min(depth, short_rows_depth);
-  if (depth <= depth_target + depth_target / 4) return depth;
-  return round_up(divide_up(depth, divide_up(depth, depth_target)), 8);
+  const std::int64_t whole_depth = most_whole_floats(tile) / std::max<std::int64_t>(M, 1);
+  const bool shorter = tile.lanes == 16 && whole_depth >= least_depth && whole_depth < depth_target;
+  const std::int64_t target = shorter ? whole_depth : depth_target;
+  if (depth <= target + (shorter ? 0 : depth_target / 4)) return depth;
+  return round_up(divide_up(depth, divide_up(depth, target)), 8);
 }
 
 /// What a thread's rows are a multiple of.
@@ -51,11 +62,11 @@ void count_units(const Gemm& gemm, GemmShares& shares) {
 /// they would be few.
 void cut_units(const Gemm& gemm, const TileShape& tile, GemmShares& shares) {
   const std::int64_t K = std::max<std::int64_t>(gemm.K, 1), cost = K + output_products;
-  const bool one_piece = K <= block_depth(gemm);
+  const bool one_piece = K <= block_depth(gemm, shares.unit_rows, tile);
   GemmShares cut = shares;
   bool packs_again = false;
   if (shares.unit_columns < gemm.N) {
-    packs_again = !one_piece || shares.unit_rows * K > a_block_floats;
+    packs_again = !one_piece || shares.unit_rows * K > most_whole_floats(tile);
     const std::int64_t least = packs_again ? unit_side : 1;
     cut.unit_columns = round_up(std::max(divide_up(unit_products, shares.unit_rows * cost), least),
                                 tile.columns());
@@ -129,11 +140,12 @@ GemmBlock next_area(const Gemm& gemm, const GemmShares& shares, ShareRange& rang
 
 GemmBlocking block_gemm(const Gemm& gemm, std::int64_t M, std::int64_t N, const TileShape& tile) {
   GemmBlocking blocking{};
-  const std::int64_t depth = blocking.depth = block_depth(gemm);
+  const std::int64_t depth = blocking.depth = block_depth(gemm, M, tile);
   const std::int64_t most_rows =
       std::max<std::int64_t>(a_block_floats / depth / tile.rows, 1) * tile.rows;
   const bool apart = gemm.a.column_stride == 1 && gemm.a.row_stride % page_floats != 0;
-  if (M <= most_rows) {  // a is packed once, b a few panels at a time
+  if (M <= std::max(most_rows, most_whole_floats(tile) /
+                                   depth)) {  // a is packed once, b a few panels at a time
     blocking.rows = M;
     blocking.columns = std::min<std::int64_t>(N, panels_at_once * tile.columns());
     blocking.a_in_place = has_short_rows(gemm.a) || (apart && gemm.N <= tile.columns());

@@ -2,12 +2,13 @@
 #include "kernels/host/gemm_part.h"
 
 #include <algorithm>
-#include <iterator>
+
+#include "kernels/host/gemm_ahead.h"
 
 namespace fornax::host {
 namespace {
 
-constexpr std::int64_t line_floats = 16;
+constexpr std::int64_t outputs_at_hand = 8 * 1024;  // floats of c that stay in L1
 
 /// A block of the part and the piece of the sum that is added to it now.
 struct Piece {
@@ -57,30 +58,34 @@ void finish(const Part& part, const GemmBlock& block) {
   epilogue.apply(epilogue.context, part.gemm.c + block.row * stride + block.column, stride, block);
 }
 
-/// Operands in place that the next piece or block begins with, in shares of `tiles` tiles. Hardware
-/// sees no stream in rows of which a tile reads a part.
-struct Ahead {
-  FetchAhead range[2];
-
-  void add(const float* from, std::int64_t floats, std::int64_t tiles) {
-    range[range[0].share > 0] = {from, round_up(divide_up(floats, tiles), line_floats)};
-  }
-};
-
+/// What the next piece or block begins with.
 Ahead ahead_of(const Part& part, const Piece& piece, std::int64_t tiles) {
   Ahead ahead{};
+  if (part.cached) return ahead;
+  const bool spreads = part.kernels.shape.spreads();
   const GemmBlock& block = piece.block;
+  const GemmBlock& area = part.area;
   const GemmOperand &a = part.gemm.a, &b = part.gemm.b;
+  const std::int64_t steps = tiles * part.kernels.shape.requests(piece.depth);
   const std::int64_t k = piece.k + piece.depth;
   const std::int64_t depth = std::min(part.blocking.depth, part.behind - k);
-  if (depth > 0 && part.blocking.a_in_place && a.row_stride == 1)
-    ahead.add(from(a, part.area.row, k).data, depth * a.column_stride, tiles);
-  if (depth > 0 && part.blocking.b_in_place)
-    ahead.add(from(b, part.area.column, k).data, depth * b.column_stride, tiles);
   const std::int64_t row = block.row + block.rows;
-  const std::int64_t rows = std::min(block.rows, part.area.row + part.area.rows - row);
-  if (rows > 0 && part.blocking.a_in_place && a.row_stride != 1)
-    ahead.add(from(a, row, piece.k).data, rows * a.row_stride, tiles);
+  const std::int64_t rows = std::min(block.rows, area.row + area.rows - row);
+  const std::int64_t column = block.column + block.columns;
+  const std::int64_t columns = std::min(block.columns, area.column + area.columns - column);
+  // Whole rows of operands in place: they are short.
+  if (part.blocking.a_in_place && a.row_stride == 1) {
+    if (depth > 0) ahead.add(from(a, area.row, k).data, 1, depth * a.column_stride, 0, steps);
+  } else if (rows > 0 && (spreads || part.blocking.a_in_place)) {
+    ahead.add(from(a, row, piece.k), rows, piece.depth, steps);
+  }
+  if (part.blocking.b_in_place) {
+    if (depth > 0) ahead.add(from(b, area.column, k).data, 1, depth * b.column_stride, 0, steps);
+  } else if (spreads && rows <= 0 && columns > 0) {
+    ahead.add(from(b, column, piece.k), columns, piece.depth, steps);
+  } else if (spreads && rows <= 0 && depth > 0) {
+    ahead.add(from(b, area.column, k), std::min(part.blocking.columns, area.columns), depth, steps);
+  }
   return ahead;
 }
 
@@ -98,6 +103,17 @@ void multiply_tiles(const Part& part, const Piece& piece, TileArguments t, std::
   (apart ? part.kernels.rows_apart : part.kernels.rows_together)[height][vectors](t);
 }
 
+/// Rows of c that a tile asks for at a time. Rows whole pages apart share a set of L1: all at once
+/// they were slower.
+std::int64_t outputs_to_fetch(const Part& part, const Piece& piece) {
+  const TileShape& tile = part.kernels.shape;
+  const std::int64_t stride = part.gemm.c_stride;
+  if (part.cached || part.area.rows * stride <= outputs_at_hand) return 0;
+  const bool at_once = !tile.spreads();
+  if (at_once && (piece.start == TileStart::resume || stride % page_floats == 0)) return 0;
+  return divide_up(tile.rows, tile.requests(piece.depth));
+}
+
 /// All tiles of the block in the panel of columns [j, j + columns); `ahead` moves on.
 void multiply_panel(const Part& part, const Piece& piece, std::int64_t j, std::int64_t columns,
                     Ahead& ahead) {
@@ -111,12 +127,11 @@ void multiply_panel(const Part& part, const Piece& piece, std::int64_t j, std::i
   t.c = part.gemm.c + block.row * part.gemm.c_stride + block.column + j;
   t.c_stride = part.gemm.c_stride;
   t.depth = piece.depth, t.columns = columns, t.start = piece.start;
-  t.fetches_c = t.c_stride % page_floats != 0;
+  t.c_share = outputs_to_fetch(part, piece);
+  t.ahead = ahead.range, t.aheads = ahead.count;
   for_tiles(block.rows, part.kernels.shape,
             [&](std::int64_t begin, std::int64_t number, std::int64_t height) {
               t.tiles = number;
-              std::copy(std::begin(ahead.range), std::end(ahead.range), t.ahead);
-              for (FetchAhead& range : ahead.range) range.from += number * range.share;
               multiply_tiles(part, piece, t, begin, height, vectors);
             });
 }

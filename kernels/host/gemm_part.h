@@ -18,6 +18,7 @@ struct Part {
   std::int64_t behind;    ///< k up to which rows in place may be fetched ahead
   bool a_packed = false;  ///< by the part before: the same rows, whose sums are one piece of k
   bool b_packed = false;  ///< the same of all columns
+  bool cached = false;    ///< operands and outputs lie in a cache: none is fetched
 };
 
 void run_part(const Part& part);

@@ -13,19 +13,18 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/host/dispatch.h"
+#include "kernels/host/gemm_pack.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace fornax::host {
 namespace HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
 static_assert(HWY_NATIVE_FMA, "a chain of fma needs a target that fuses multiply and add");
 
-using D = hn::ScalableTag<float>;
-using V = hn::Vec<D>;
-constexpr int lanes = HWY_LANES(float);
 // Accumulators fill the registers but for one row of b and a broadcast of a.
-constexpr TileShape tile_shape{lanes == 16 ? 14 : lanes == 8 ? 6 : 12, lanes};
+constexpr int tile_rows = lanes == 16 ? 14 : lanes == 8 ? 6 : 12;
+// To ask for memory in the midst of a tile pays where its FMAs hide the loop's end; measured.
+constexpr TileShape tile_shape{tile_rows, lanes, lanes == 16 ? 32 : gemm_fetches_at_once};
 
 /// A row of accumulators from c, or into it; the columns beyond t.columns are not touched.
 template <int vectors>
@@ -59,6 +58,53 @@ HWY_INLINE void store_row(const TileArguments& t, V (&acc)[vectors], float* to) 
     to[j] = t.start == TileStart::add ? to[j] + edge[j] : edge[j];
 }
 
+/// __builtin_prefetch asks for the right to write only where every processor of the target has it;
+/// x86-64 processors without it take the instruction for none.
+HWY_INLINE void prefetch_to_write(float* line) {
+#if HWY_ARCH_X86_64
+  asm volatile("prefetchw %0" ::"m"(*line));
+#else
+  __builtin_prefetch(line, 1);
+#endif
+}
+
+HWY_INLINE void fetch_ahead(FetchAhead& ahead) {
+  for (std::int64_t i = std::min(ahead.share, ahead.lines); i > 0; --i)
+    __builtin_prefetch(ahead.next(), 0, tile_shape.spreads() ? 2 : 3);
+}
+
+/// Asks for a request's rows of c, to write them: what is stored at the end, or what the next tile
+/// begins with.
+template <int rows, int vectors>
+HWY_INLINE void fetch_outputs(const TileArguments& t, float* c, std::int64_t request) {
+  const std::int64_t begin = request * t.c_share;
+  const std::int64_t end = std::min<std::int64_t>(begin + t.c_share, rows);
+  if (t.start == TileStart::resume) c += rows * t.c_stride;
+  for (std::int64_t i = begin; i < end; ++i)
+    for (int j = 0; j < vectors * lanes; j += 16) prefetch_to_write(c + i * t.c_stride + j);
+}
+
+/// Four rows that lie apart share a pointer, so that pointers and strides fit the registers.
+constexpr int groups_of(int rows, bool apart) { return apart ? (rows + 3) / 4 : 1; }
+
+/// acc[i][j] = fma(a of row i, b[j], acc[i][j]) for one k.
+template <int rows, int vectors, bool apart>
+HWY_INLINE void add_products(const float* const (&a)[groups_of(rows, apart)],
+                             const std::int64_t (&stride)[4], const float* b,
+                             V (&acc)[rows][vectors]) {
+  const D d;
+  constexpr int groups = groups_of(rows, apart);
+  V bv[vectors];
+#pragma GCC unroll 4
+  for (int j = 0; j < vectors; ++j) bv[j] = hn::LoadU(d, b + j * lanes);
+#pragma GCC unroll 16
+  for (int i = 0; i < rows; ++i) {
+    const V av = hn::Set(d, apart ? a[(i / 4) % groups][stride[i % 4]] : a[0][i]);
+#pragma GCC unroll 4
+    for (int j = 0; j < vectors; ++j) acc[i][j] = hn::MulAdd(av, bv[j], acc[i][j]);
+  }
+}
+
 /// One tile of rows x (vectors * lanes) outputs held in registers over the whole depth; each step
 /// of k does rows * vectors fma for rows + vectors loads. Bound by the FMA units.
 template <int rows, int vectors, bool apart>
@@ -70,31 +116,29 @@ HWY_INLINE void tile(const TileArguments& t, const float* a_tile, float* c) {
     if (t.start == TileStart::resume) {
       load_row<vectors>(t, c + i * t.c_stride, acc[i]);
     } else {
-      if (t.fetches_c) __builtin_prefetch(c + i * t.c_stride, 1);
 #pragma GCC unroll 4
       for (int j = 0; j < vectors; ++j) acc[i][j] = hn::Zero(d);
     }
   }
   const float* b = t.b;
-  // Four rows share a pointer, so that pointers and strides fit the integer registers.
-  constexpr int groups = apart ? (rows + 3) / 4 : 1;
+  constexpr int groups = groups_of(rows, apart);
   const std::int64_t stride[4] = {0, t.a_stride, 2 * t.a_stride, 3 * t.a_stride};
   const float* a[groups];
   for (int g = 0; g < groups; ++g) a[g] = a_tile + 4 * g * t.a_stride;
   const std::int64_t a_step = apart ? 1 : t.a_stride, b_step = t.b_stride;
-  for (std::int64_t k = 0; k < t.depth; ++k) {
-    V bv[vectors];
+  const std::int64_t section = t.aheads > 0 || t.c_share > 0
+                                   ? std::min<std::int64_t>(tile_shape.fetch_depth, t.depth)
+                                   : t.depth;
+  for (std::int64_t k = 0; k < t.depth;) {
+    for (int i = 0; i < t.aheads; ++i) fetch_ahead(t.ahead[i]);
+    if (t.c_share > 0) fetch_outputs<rows, vectors>(t, c, k / tile_shape.fetch_depth);
+    // A loop of its own: what is fetched takes none of its integer registers.
+    for (const std::int64_t end = std::min(k + section, t.depth); k < end; ++k) {
+      add_products<rows, vectors, apart>(a, stride, b, acc);
 #pragma GCC unroll 4
-    for (int j = 0; j < vectors; ++j) bv[j] = hn::LoadU(d, b + j * lanes);
-#pragma GCC unroll 16
-    for (int i = 0; i < rows; ++i) {
-      const V av = hn::Set(d, apart ? a[(i / 4) % groups][stride[i % 4]] : a[0][i]);
-#pragma GCC unroll 4
-      for (int j = 0; j < vectors; ++j) acc[i][j] = hn::MulAdd(av, bv[j], acc[i][j]);
+      for (int g = 0; g < groups; ++g) a[g] += a_step;
+      b += b_step;
     }
-#pragma GCC unroll 4
-    for (int g = 0; g < groups; ++g) a[g] += a_step;
-    b += b_step;
   }
 #pragma GCC unroll 16
   for (int i = 0; i < rows; ++i) store_row<vectors>(t, acc[i], c + i * t.c_stride);
@@ -104,141 +148,8 @@ template <int rows, int vectors, bool apart>
 void tiles(const TileArguments& t) {
   const float* a = t.a;
   float* c = t.c;
-  const float* ahead[2] = {t.ahead[0].from, t.ahead[1].from};
-  for (std::int64_t i = 0; i < t.tiles; ++i, a += t.a_tile, c += rows * t.c_stride) {
-    for (int f = 0; f < 2; ++f)
-      for (const float* end = ahead[f] + t.ahead[f].share; ahead[f] < end; ahead[f] += 16)
-        __builtin_prefetch(ahead[f]);
+  for (std::int64_t i = 0; i < t.tiles; ++i, a += t.a_tile, c += rows * t.c_stride)
     tile<rows, vectors, apart>(t, a, c);
-  }
-}
-
-void pack_elements(const PackArguments& p, std::int64_t first_depth) {
-  for (std::int64_t k = first_depth; k < p.depth; ++k) {
-    const float* from = p.source.data + k * p.source.column_stride;
-    float* to = p.out + k * p.width;
-    for (std::int64_t i = 0; i < p.valid; ++i) to[i] = from[i * p.source.row_stride];
-    for (std::int64_t i = p.valid; i < p.width; ++i) to[i] = 0.0f;
-  }
-}
-
-/// Source contiguous in i: `part` floats from the front and, where they overlap, from the back.
-template <int part>
-void pack_copied(const PackArguments& p) {
-  const std::int64_t back = p.valid - part;
-  for (std::int64_t k = 0; k < p.depth; ++k) {
-    const float* from = p.source.data + k * p.source.column_stride;
-    float* to = p.out + k * p.width;
-    std::memcpy(to, from, part * sizeof(float));
-    if (back != 0) std::memcpy(to + back, from + back, part * sizeof(float));
-    for (std::int64_t i = p.valid; i < p.width; ++i) to[i] = 0.0f;
-  }
-}
-
-/// The 4 k of rows i, i + 4 .. as one vector: 128-bit block q holds row 4 * q + r.
-HWY_INLINE V load_blocks(const float* const* row, std::int64_t k) {
-  const D d;
-  V v = hn::LoadDup128(d, row[0] + k);
-#pragma GCC unroll 4
-  for (int q = 1; q < lanes / 4; ++q) {
-    const auto below = hn::FirstN(d, static_cast<std::size_t>(4 * q));
-    v = hn::IfThenElse(below, v, hn::LoadDup128(d, row[4 * q] + k));
-  }
-  return v;
-}
-
-/// Pointers to `lanes` rows of which `count` are there; the others are the last that is.
-HWY_INLINE void row_pointers(const GemmOperand& from, std::int64_t first, std::int64_t count,
-                             const float* (&row)[lanes]) {
-  for (int i = 0; i < lanes; ++i)
-    row[i] = from.data + (first + std::min<std::int64_t>(i, count - 1)) * from.row_stride;
-}
-
-/// column[q] = element k + q of `lanes` rows: 4 x 4 transposes within 128-bit blocks.
-HWY_INLINE void load_transposed(const float* const* row, std::int64_t k, V (&column)[4]) {
-  const D d;
-  const hn::Repartition<double, D> dd;
-  const V r0 = load_blocks(row, k), r1 = load_blocks(row + 1, k);
-  const V r2 = load_blocks(row + 2, k), r3 = load_blocks(row + 3, k);
-  const auto low01 = hn::BitCast(dd, hn::InterleaveLower(d, r0, r1));
-  const auto low23 = hn::BitCast(dd, hn::InterleaveLower(d, r2, r3));
-  const auto high01 = hn::BitCast(dd, hn::InterleaveUpper(d, r0, r1));
-  const auto high23 = hn::BitCast(dd, hn::InterleaveUpper(d, r2, r3));
-  column[0] = hn::BitCast(d, hn::InterleaveLower(dd, low01, low23));
-  column[1] = hn::BitCast(d, hn::InterleaveUpper(dd, low01, low23));
-  column[2] = hn::BitCast(d, hn::InterleaveLower(dd, high01, high23));
-  column[3] = hn::BitCast(d, hn::InterleaveUpper(dd, high01, high23));
-}
-
-/// Source contiguous in k, `lanes` rows at a time. A store may pass the end of its row of out: the
-/// next row is written after it.
-void pack_transposed(const PackArguments& p, std::int64_t first, std::int64_t count) {
-  const D d;
-  const float* row[lanes];
-  row_pointers(p.source, first, count, row);
-  float* out = p.out + first;
-  for (std::int64_t k = 0; k + 4 <= p.depth; k += 4) {
-    V column[4];
-    load_transposed(row, k, column);
-#pragma GCC unroll 4
-    for (int q = 0; q < 4; ++q) hn::StoreU(column[q], d, out + (k + q) * p.width);
-  }
-}
-
-void pack(const PackArguments& p) {
-  if (p.source.row_stride == 1 && p.valid > 1) {
-    if (p.valid >= 32) return pack_copied<32>(p);
-    if (p.valid >= 16) return pack_copied<16>(p);
-    if (p.valid >= 8) return pack_copied<8>(p);
-    if (p.valid >= 4) return pack_copied<4>(p);
-    return pack_copied<2>(p);
-  }
-  const bool whole = p.width % lanes == 0 || p.width < lanes;
-  if (p.source.column_stride != 1 || p.width < 4 || !whole) return pack_elements(p, 0);
-  for (std::int64_t first = 0; first < p.width; first += lanes) {
-    pack_transposed(p, first, std::min<std::int64_t>(lanes, p.valid - first));
-  }
-  pack_elements(p, p.depth / 4 * 4);
-}
-
-/// A row of the panels is one stretch of memory; rows may lie so far apart that hardware follows
-/// none, and each asks for the one that comes kRowsAhead later.
-void pack_panels(const PackPanelsArguments& p) {
-  const D d;
-  constexpr std::int64_t kRowsAhead = 8, width = gemm_tile_vectors * lanes;
-  const std::int64_t step = p.source.column_stride;
-  for (std::int64_t k = 0; k < p.depth; ++k) {
-    const float* from = p.source.data + k * step;
-    float* to = p.out + k * width;
-    for (std::int64_t panel = 0; panel < p.panels; ++panel, from += width, to += p.depth * width) {
-      if (k + kRowsAhead < p.depth)
-        for (std::int64_t i = 0; i < width; i += 16)
-          __builtin_prefetch(from + kRowsAhead * step + i);
-      for (int j = 0; j < gemm_tile_vectors; ++j)
-        hn::StoreU(hn::LoadU(d, from + j * lanes), d, to + j * lanes);
-    }
-  }
-}
-
-void transpose(const TransposeArguments& t) {
-  const D d;
-  std::int64_t i = 0;
-  for (; i + lanes <= t.rows; i += lanes) {
-    const float* row[lanes];
-    row_pointers({t.from, t.from_stride, 1}, i, lanes, row);
-    std::int64_t j = 0;
-    for (; j + 4 <= t.columns; j += 4) {
-      V column[4];
-      load_transposed(row, j, column);
-#pragma GCC unroll 4
-      for (int q = 0; q < 4; ++q) hn::StoreU(column[q], d, t.to + (j + q) * t.to_stride + i);
-    }
-    for (; j < t.columns; ++j)
-      for (int r = 0; r < lanes; ++r) t.to[j * t.to_stride + i + r] = row[r][j];
-  }
-  for (; i < t.rows; ++i)
-    for (std::int64_t j = 0; j < t.columns; ++j)
-      t.to[j * t.to_stride + i] = t.from[i * t.from_stride + j];
 }
 
 constexpr std::int64_t fetched_ahead = 48;  // floats

@@ -12,11 +12,24 @@ enum class TileStart {
   add,     ///< acc = +0.0; c = c + acc: the next chunk of the sum
 };
 
-/// Memory that later tiles need: each tile asks for its share, so that no burst of requests stalls
-/// the FMAs.
+/// Memory that later tiles or packing need, row after row: tiles ask for a few lines every few k,
+/// so that no burst of requests stalls the FMAs.
 struct FetchAhead {
-  const float* from;   ///< the next tile's share begins here
-  std::int64_t share;  ///< floats, in whole lines; 0: nothing
+  const float* from;       ///< the next line
+  std::int64_t lines;      ///< that are left
+  std::int64_t left;       ///< of them in this row
+  std::int64_t row_lines;  ///< of a whole row
+  std::int64_t gap;        ///< floats from the end of a row's last line to the next row
+  std::int64_t share;      ///< lines at a time
+
+  /// The next line; null: there is none.
+  const float* next() {
+    if (lines == 0) return nullptr;
+    const float* line = from;
+    from += 16, --lines;
+    if (--left == 0) from += gap, left = row_lines;
+    return line;
+  }
 };
 
 /// Tiles of equal height that share a panel of b, one below the other.
@@ -32,10 +45,9 @@ struct TileArguments {
   std::int64_t columns;  // outputs written per row, at most vectors * lanes
   std::int64_t tiles;
   TileStart start;
-  /// A tile asks for its lines of c when it begins. Not where rows of c are whole pages apart: the
-  /// lines would share one set of L1, and that was slower.
-  bool fetches_c;
-  FetchAhead ahead[2];
+  std::int64_t c_share;  ///< rows of c that a tile asks for with each request; 0: none
+  FetchAhead* ahead;     ///< `aheads` of them, which move on
+  int aheads;
 };
 
 using TileFunction = void (*)(const TileArguments&);
@@ -70,9 +82,15 @@ inline constexpr int gemm_max_tile_rows = 14;
 inline constexpr int gemm_tile_vectors = 2;
 inline constexpr int gemm_pack_slack = 16;
 
+inline constexpr int gemm_fetches_at_once = 1 << 30;  // no tile is as deep
+
 struct TileShape {
   int rows, lanes;
+  int fetch_depth;  ///< steps of k between a tile's requests for memory
   int columns() const { return gemm_tile_vectors * lanes; }
+  std::int64_t requests(std::int64_t depth) const { return (depth - 1) / fetch_depth + 1; }
+  /// Whether a tile asks in its midst; else all at once when it begins, which stalls the FMAs.
+  constexpr bool spreads() const { return fetch_depth < gemm_fetches_at_once; }
 };
 
 /// Columns [column, column + columns) of a product of at most gemm_few_rows rows, unpacked.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "kernels/host/gemm_ahead.h"
 #include "kernels/host/gemm_blocking.h"
 #include "kernels/host/parallel.h"
 
@@ -12,7 +13,8 @@ namespace {
 constexpr std::int64_t most_rows = 128;              // of a; measured up to here
 constexpr std::int64_t least_columns = 16;           // of c; for fewer, packing a does not pay
 constexpr std::int64_t piece_floats = 96 * 1024;     // of packed a; stays in L2
-constexpr std::int64_t block_tiles = 8;              // of b's rows that a panel of a meets
+constexpr std::int64_t block_columns = 112;          // of c, rows of b that a panel of a meets
+constexpr std::int64_t fetched_floats = 512 * 1024;  // of b that no L2 has: rows are asked for
 constexpr std::int64_t unit_products = 256 * 1024;   // fma of the least part of a thread
 constexpr std::int64_t pack_part_floats = 8 * 1024;  // to pack that are worth waking a thread
 
@@ -21,7 +23,6 @@ struct Layout {
   std::int64_t padded_rows;  ///< of a, in whole vectors
   std::int64_t panels, panel;
   std::int64_t depth, pieces;
-  std::int64_t block;  ///< rows of b
   int threads;
   std::int64_t packed_floats(std::int64_t K) const { return round_up(padded_rows * K, 16) + 16; }
 };
@@ -35,7 +36,6 @@ Layout layout_of(const Gemm& g, const TileShape& tile, int threads) {
   layout.pieces = divide_up(g.K, std::max<std::int64_t>(piece_floats / layout.padded_rows, 8));
   layout.depth = round_up(divide_up(g.K, layout.pieces), 8);
   layout.pieces = divide_up(g.K, layout.depth);
-  layout.block = block_tiles * tile.rows;
   return layout;
 }
 
@@ -84,7 +84,15 @@ void multiply_panel(const Gemm& g, const GemmKernels& kernels, TileArguments t, 
 /// Outputs of the block's columns: of c^T on the stack, then of c.
 void multiply_block(const Gemm& g, const GemmKernels& kernels, const Layout& layout,
                     const GemmBlock& block, float* packed) {
-  alignas(64) float transposed[block_tiles * gemm_max_tile_rows * most_rows];
+  const std::int64_t next = block.column + block.columns;
+  const std::int64_t steps = kernels.shape.requests(layout.depth) * layout.pieces * layout.panels *
+                             divide_up(block.columns, kernels.shape.rows);
+  Ahead ahead{};
+  if (g.N * g.K > fetched_floats)
+    ahead.add({g.b.data + next * g.b.row_stride, g.b.row_stride, 1},
+              std::min(block_columns, g.N - next), g.K, steps);
+  ahead.add(g.c + block.column, g.M, block.columns, g.c_stride, steps);
+  alignas(64) float transposed[block_columns * most_rows];
   for (std::int64_t k = 0; k < g.K; k += layout.depth) {
     const std::int64_t depth = std::min(layout.depth, g.K - k);
     for (std::int64_t p = 0; p < layout.panels; ++p) {
@@ -96,6 +104,7 @@ void multiply_block(const Gemm& g, const GemmKernels& kernels, const Layout& lay
       t.c = transposed + p * layout.panel;
       t.c_stride = layout.padded_rows;
       t.depth = depth;
+      t.ahead = ahead.range, t.aheads = ahead.count;
       t.start = k == 0 ? TileStart::zero : TileStart::resume;
       multiply_panel(g, kernels, t, block.columns);
     }
@@ -122,8 +131,8 @@ void run_transposed(const Gemm& g, const GemmKernels& kernels, float* space, int
   // In whole vectors: their rows are turned at once.
   const std::int64_t grain = round_up(divide_up(unit_products, g.M * g.K), kernels.shape.lanes);
   parallel_for(g.N, grain, layout.threads, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; n += layout.block)
-      multiply_block(g, kernels, layout, {0, g.M, n, std::min(layout.block, end - n)}, space);
+    for (std::int64_t n = begin; n < end; n += block_columns)
+      multiply_block(g, kernels, layout, {0, g.M, n, std::min(block_columns, end - n)}, space);
   });
 }
 

@@ -185,6 +185,7 @@ TEST_F(GemmTest, SeveralBlocksOfEveryKind) {
   check_transpositions({.M = 1500, .N = 10, .K = 129}, {2});
   check_transpositions({.M = 230, .N = 70, .K = 1401}, {1, 2});      // a chain in two pieces
   check_transpositions({.M = 423, .N = 1030, .K = 650}, {1, 2, 7});  // blocks of both operands
+  check_transpositions({.M = 257, .N = 150, .K = 1200}, {1, 2, 7});  // all of a in pieces of k
   check_transpositions({.M = 200, .N = 1030, .K = 1300}, {1, 2});    // blocks in all directions
   check_transpositions({.M = 1, .N = 517, .K = 1033}, {1, 2, 7});
   check_transpositions({.M = 517, .N = 1, .K = 1033}, {1, 3});
@@ -338,6 +339,7 @@ TEST_F(GemmTest, EpilogueSeesEveryFinishedOutputOnce) {
                         {2200, 48, 64},
                         {150, 2001, 64},
                         {423, 1030, 650},
+                        {257, 300, 2100},
                         {64, 301, 70, false, false, 0, 1},
                         {128, 230, 2300},
                         {20, 33, 5000, true, true, 512},

@@ -1,0 +1,153 @@
+// Packing and transposing for the matrix product, for kernel files: see dispatch.h. Included again
+// for every instruction set: a toggled guard.
+#if defined(FORNAX_GEMM_PACK_TOGGLE) == defined(HWY_TARGET_TOGGLE)
+#ifdef FORNAX_GEMM_PACK_TOGGLE
+#undef FORNAX_GEMM_PACK_TOGGLE
+#else
+#define FORNAX_GEMM_PACK_TOGGLE
+#endif
+#include <algorithm>
+#include <cstring>
+
+#include "hwy/highway.h"
+#include "kernels/host/gemm_tile.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace fornax::host::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+constexpr int lanes = HWY_LANES(float);
+
+inline void pack_elements(const PackArguments& p, std::int64_t first_depth) {
+  for (std::int64_t k = first_depth; k < p.depth; ++k) {
+    const float* from = p.source.data + k * p.source.column_stride;
+    float* to = p.out + k * p.width;
+    for (std::int64_t i = 0; i < p.valid; ++i) to[i] = from[i * p.source.row_stride];
+    for (std::int64_t i = p.valid; i < p.width; ++i) to[i] = 0.0f;
+  }
+}
+
+/// Source contiguous in i: `part` floats from the front and, where they overlap, from the back.
+template <int part>
+void pack_copied(const PackArguments& p) {
+  const std::int64_t back = p.valid - part;
+  for (std::int64_t k = 0; k < p.depth; ++k) {
+    const float* from = p.source.data + k * p.source.column_stride;
+    float* to = p.out + k * p.width;
+    std::memcpy(to, from, part * sizeof(float));
+    if (back != 0) std::memcpy(to + back, from + back, part * sizeof(float));
+    for (std::int64_t i = p.valid; i < p.width; ++i) to[i] = 0.0f;
+  }
+}
+
+/// The 4 k of rows i, i + 4 .. as one vector: 128-bit block q holds row 4 * q + r.
+HWY_INLINE V load_blocks(const float* const* row, std::int64_t k) {
+  const D d;
+  V v = hn::LoadDup128(d, row[0] + k);
+#pragma GCC unroll 4
+  for (int q = 1; q < lanes / 4; ++q) {
+    const auto below = hn::FirstN(d, static_cast<std::size_t>(4 * q));
+    v = hn::IfThenElse(below, v, hn::LoadDup128(d, row[4 * q] + k));
+  }
+  return v;
+}
+
+/// Pointers to `lanes` rows of which `count` are there; the others are the last that is.
+HWY_INLINE void row_pointers(const GemmOperand& from, std::int64_t first, std::int64_t count,
+                             const float* (&row)[lanes]) {
+  for (int i = 0; i < lanes; ++i)
+    row[i] = from.data + (first + std::min<std::int64_t>(i, count - 1)) * from.row_stride;
+}
+
+/// column[q] = element k + q of `lanes` rows: 4 x 4 transposes within 128-bit blocks.
+HWY_INLINE void load_transposed(const float* const* row, std::int64_t k, V (&column)[4]) {
+  const D d;
+  const hn::Repartition<double, D> dd;
+  const V r0 = load_blocks(row, k), r1 = load_blocks(row + 1, k);
+  const V r2 = load_blocks(row + 2, k), r3 = load_blocks(row + 3, k);
+  const auto low01 = hn::BitCast(dd, hn::InterleaveLower(d, r0, r1));
+  const auto low23 = hn::BitCast(dd, hn::InterleaveLower(d, r2, r3));
+  const auto high01 = hn::BitCast(dd, hn::InterleaveUpper(d, r0, r1));
+  const auto high23 = hn::BitCast(dd, hn::InterleaveUpper(d, r2, r3));
+  column[0] = hn::BitCast(d, hn::InterleaveLower(dd, low01, low23));
+  column[1] = hn::BitCast(d, hn::InterleaveUpper(dd, low01, low23));
+  column[2] = hn::BitCast(d, hn::InterleaveLower(dd, high01, high23));
+  column[3] = hn::BitCast(d, hn::InterleaveUpper(dd, high01, high23));
+}
+
+/// Source contiguous in k, `lanes` rows at a time. A store may pass the end of its row of out: the
+/// next row is written after it.
+inline void pack_transposed(const PackArguments& p, std::int64_t first, std::int64_t count) {
+  const D d;
+  const float* row[lanes];
+  row_pointers(p.source, first, count, row);
+  float* out = p.out + first;
+  for (std::int64_t k = 0; k + 4 <= p.depth; k += 4) {
+    V column[4];
+    load_transposed(row, k, column);
+#pragma GCC unroll 4
+    for (int q = 0; q < 4; ++q) hn::StoreU(column[q], d, out + (k + q) * p.width);
+  }
+}
+
+inline void pack(const PackArguments& p) {
+  if (p.source.row_stride == 1 && p.valid > 1) {
+    if (p.valid >= 32) return pack_copied<32>(p);
+    if (p.valid >= 16) return pack_copied<16>(p);
+    if (p.valid >= 8) return pack_copied<8>(p);
+    if (p.valid >= 4) return pack_copied<4>(p);
+    return pack_copied<2>(p);
+  }
+  const bool whole = p.width % lanes == 0 || p.width < lanes;
+  if (p.source.column_stride != 1 || p.width < 4 || !whole) return pack_elements(p, 0);
+  for (std::int64_t first = 0; first < p.width; first += lanes) {
+    pack_transposed(p, first, std::min<std::int64_t>(lanes, p.valid - first));
+  }
+  pack_elements(p, p.depth / 4 * 4);
+}
+
+/// A row of the panels is one stretch of memory; rows may lie so far apart that hardware follows
+/// none, and each asks for the one that comes kRowsAhead later.
+inline void pack_panels(const PackPanelsArguments& p) {
+  const D d;
+  constexpr std::int64_t kRowsAhead = 8, width = gemm_tile_vectors * lanes;
+  const std::int64_t step = p.source.column_stride;
+  for (std::int64_t k = 0; k < p.depth; ++k) {
+    const float* from = p.source.data + k * step;
+    float* to = p.out + k * width;
+    for (std::int64_t panel = 0; panel < p.panels; ++panel, from += width, to += p.depth * width) {
+      if (k + kRowsAhead < p.depth)
+        for (std::int64_t i = 0; i < width; i += 16)
+          __builtin_prefetch(from + kRowsAhead * step + i);
+      for (int j = 0; j < gemm_tile_vectors; ++j)
+        hn::StoreU(hn::LoadU(d, from + j * lanes), d, to + j * lanes);
+    }
+  }
+}
+
+inline void transpose(const TransposeArguments& t) {
+  const D d;
+  std::int64_t i = 0;
+  for (; i + lanes <= t.rows; i += lanes) {
+    const float* row[lanes];
+    row_pointers({t.from, t.from_stride, 1}, i, lanes, row);
+    std::int64_t j = 0;
+    for (; j + 4 <= t.columns; j += 4) {
+      V column[4];
+      load_transposed(row, j, column);
+#pragma GCC unroll 4
+      for (int q = 0; q < 4; ++q) hn::StoreU(column[q], d, t.to + (j + q) * t.to_stride + i);
+    }
+    for (; j < t.columns; ++j)
+      for (int r = 0; r < lanes; ++r) t.to[j * t.to_stride + i + r] = row[r][j];
+  }
+  for (; i < t.rows; ++i)
+    for (std::int64_t j = 0; j < t.columns; ++j)
+      t.to[j * t.to_stride + i] = t.from[i * t.from_stride + j];
+}
+
+}  // namespace fornax::host::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif
