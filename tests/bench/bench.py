@@ -211,7 +211,8 @@ class Bench:
         if key not in self.lasting:
             self.lasting[key] = self._start('ceiling', [])
         words = {'by': by, 'flops': f'{work.flops:.0f}', 'read': f'{work.read:.0f}',
-                 'written': f'{work.written:.0f}', 'threads': self.options.threads}
+                 'written': f'{work.written:.0f}', 'in_place': int(work.in_place),
+                 'threads': self.options.threads}
         server = self.lasting[key].load('ceiling', words_of(words))
         if by == 'bytes':
             ceilings.check_touched(work, server.ready['check'])
@@ -244,6 +245,7 @@ class Bench:
         if floors:
             ceilings.add_floor(result, {by: ceiling[by].samples if ceiling else [seconds]
                                         for by, seconds in floors.items()})
+            result['in_place'] = work.in_place
         for server in cached:
             parts = server.ready.get('fraction', 1.0) * self.options.threads
             result['cached_seconds'] = statistics.median(server.samples) / parts

@@ -16,6 +16,7 @@ class Work(NamedTuple):
     flops: float = 0.0
     read: float = 0.0
     written: float = 0.0
+    in_place: bool = False  # what is both read and written is the same memory
 
     @property
     def bytes(self):
@@ -51,7 +52,8 @@ class Case:
             return layer_work(self.words)
         if self.kind == 'op':
             # The sum of its ops' own costs.
-            return Work(plan['flops'], float(plan['read_bytes']), float(plan['write_bytes']))
+            return Work(plan['flops'], float(plan['read_bytes']), float(plan['write_bytes']),
+                        self.words['name'] in IN_PLACE)
         return Work()
 
 
@@ -67,7 +69,7 @@ def network_work(words):
     moments = 2 if words.get('optimizer', 'adamw') == 'adamw' else 0
     both = parameters * (1 + moments) + batch * sum(widths[1:-1])
     return Work(flops, float(ELEMENT_BYTES * (both + batch * widths[0])),
-                float(ELEMENT_BYTES * both))
+                float(ELEMENT_BYTES * both), in_place=True)
 
 
 def layer_work(words):
@@ -110,6 +112,7 @@ def steps():
 
 
 QUICK_OPS = ('add', 'gelu', 'softmax', 'dropout', 'adamw', 'cast_f32_bf16', 'batch_norm', 'sum')
+IN_PLACE = ('sgd', 'sgd_momentum', 'adamw')  # they write the state that they read
 NOT_STREAMING = ('linear', 'embedding', 'correct_count')  # not held to the copy bandwidth
 
 # What a function of cuDNN does whole: peers/cudnn_ops.cpp.

@@ -14,7 +14,8 @@ Case load_ceiling(const Settings& settings) {
   if (by == "fma") {
     loaded.step = fma_work(threads, settings.number("flops", 0));
   } else if (by == "bytes") {
-    const Traffic asked{settings.integer("read", 0), settings.integer("written", 0)};
+    const Traffic asked{settings.integer("read", 0), settings.integer("written", 0),
+                        settings.integer("in_place", 0) != 0};
     const TrafficWork work = traffic_work(threads, asked, settings.integer("left_out", 0));
     loaded.step = work.step;
     loaded.check = {{static_cast<double>(work.touched.read)},

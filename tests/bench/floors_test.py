@@ -14,18 +14,18 @@ WORD_BYTES = ceilings.WORD_BYTES
 COUNTS = (0, 1, 1000, 4099)  # of words: none, one, no whole vectors, of several threads
 
 
-def serve(binary, read, written, threads, left_out=0):
+def serve(binary, read, written, threads, left_out=0, in_place=0):
     """The exit status, what one ready line and a step gave, and the error."""
     words = ['by=bytes', f'read={read}', f'written={written}', f'threads={threads}',
-             f'left_out={left_out}']
+             f'left_out={left_out}', f'in_place={in_place}']
     done = subprocess.run([binary, 'ceiling', *words], input='1\n', capture_output=True, text=True,
                           check=False)
     return done.returncode, done.stdout.split('\n'), done.stderr
 
 
-def wrong_floor(binary, read, written, threads):
+def wrong_floor(binary, read, written, threads, in_place):
     """What is wrong with a floor; empty: nothing."""
-    status, lines, error = serve(binary, read, written, threads)
+    status, lines, error = serve(binary, read, written, threads, in_place=in_place)
     if status != 0:
         return error
     try:
@@ -53,9 +53,10 @@ def planted(binary):
 def main():
     binary = sys.argv[1]
     wrong = list(planted(binary))
-    for read, written, threads in itertools.product(COUNTS, COUNTS, (1, 3)):
+    for read, written, threads, in_place in itertools.product(COUNTS, COUNTS, (1, 3), (0, 1)):
         # Bytes beyond a whole word are left out.
-        found = wrong_floor(binary, WORD_BYTES * read + 1, WORD_BYTES * written + 3, threads)
+        found = wrong_floor(binary, WORD_BYTES * read + 1, WORD_BYTES * written + 3, threads,
+                            in_place)
         if found:
             wrong.append(f'{read} and {written} words on {threads} threads: {found}')
     print('\n'.join(wrong) or 'floors read and write what they say')

@@ -23,9 +23,10 @@ Case load_layer(const Settings& settings);
 /// std::runtime_error when two buffers that are needed at once share bytes.
 Case load_placement(const Settings& settings);
 
-/// A step does flops=N of by=fma, or reads read=N bytes and writes written=N of by=bytes, on
-/// threads=N, as fast as this machine can (ceilings.h, traffic.h); left_out=N plants a fault.
-/// Case::check holds the bytes that a step was seen to read and those that it was seen to write.
+/// A step does flops=N of by=fma, or reads read=N bytes and writes written=N of by=bytes, in
+/// place with in_place=1, on threads=N, as fast as this machine can (ceilings.h, traffic.h);
+/// left_out=N plants a fault. Case::check holds the bytes that a step was seen to read and those
+/// that it was seen to write.
 Case load_ceiling(const Settings& settings);
 
 }  // namespace fornax::bench

@@ -100,7 +100,7 @@ class Suite(unittest.TestCase):
         for part, read, written in (('forward', x + w, y), ('dgrad', y + w + x, x),
                                     ('wgrad', y + x, w)):
             layer = cases.layer_work({'rows': 2, 'inputs': 3, 'outputs': 5, 'part': part})
-            self.assertEqual(layer, (60.0, 4.0 * read, 4.0 * written))
+            self.assertEqual(layer, (60.0, 4.0 * read, 4.0 * written, False))
             self.assertEqual(layer.bytes, 4.0 * (read + written))
 
     def test_a_miss_by_bytes_says_when_the_caches_would_not_help(self):

@@ -109,6 +109,7 @@ struct Way {
   void (*run)(Memory& memory, std::int64_t begin, std::int64_t end);
 };
 
+/// The last in place alone.
 constexpr Way kBoth[] = {
     {"copy",
      [](Memory& m, std::int64_t begin, std::int64_t end) {
@@ -222,7 +223,8 @@ Chosen fastest(const Part& part, int threads, std::int64_t left_out) {
 TrafficWork traffic_work(int threads, Traffic traffic, std::int64_t left_out) {
   const std::int64_t read = traffic.read / kWordBytes, written = traffic.written / kWordBytes;
   const std::int64_t both = std::min(read, written);
-  const Chosen first = fastest({both, true, true, kBoth}, threads, left_out);
+  const std::span<const Way> ways(kBoth, std::size(kBoth) - (traffic.in_place ? 0 : 1));
+  const Chosen first = fastest({both, true, true, ways}, threads, left_out);
   const auto rest = read > written ? Part{read - both, true, false, kReads}
                                    : Part{written - both, false, true, kWrites};
   const Chosen second = fastest(rest, threads, left_out);
