@@ -143,9 +143,9 @@ GemmBlocking block_gemm(const Gemm& gemm, std::int64_t M, std::int64_t N, const 
   const std::int64_t depth = blocking.depth = block_depth(gemm, M, tile);
   const std::int64_t most_rows =
       std::max<std::int64_t>(a_block_floats / depth / tile.rows, 1) * tile.rows;
+  const std::int64_t whole_rows = std::max(most_rows, most_whole_floats(tile) / depth);
   const bool apart = gemm.a.column_stride == 1 && gemm.a.row_stride % page_floats != 0;
-  if (M <= std::max(most_rows, most_whole_floats(tile) /
-                                   depth)) {  // a is packed once, b a few panels at a time
+  if (M <= whole_rows) {  // a is packed once, b a few panels at a time
     blocking.rows = M;
     blocking.columns = std::min<std::int64_t>(N, panels_at_once * tile.columns());
     blocking.a_in_place = has_short_rows(gemm.a) || (apart && gemm.N <= tile.columns());
