@@ -30,7 +30,8 @@ bool has_short_rows(const GemmOperand& operand) {
   return operand.row_stride == 1 && operand.column_stride <= short_row;
 }
 
-/// Floats of a that are packed whole: processors with vectors of 16 lanes have an L2 of a MiB.
+/// Floats of a that are packed whole. Most processors with vectors of 16 lanes have an L2 of a MiB
+/// or more; measured on one of 2 MiB.
 std::int64_t most_whole_floats(const TileShape& tile) {
   return tile.lanes == 16 ? whole_a_floats : a_block_floats;
 }

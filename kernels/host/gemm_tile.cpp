@@ -1,10 +1,9 @@
-// Register tiles and packing of the matrix product. Source of the blocking: Goto, van de Geijn 2008
-// (doi:10.1145/1356052.1356053); only the order of each sum is our own.
+// Register tiles of the matrix product, and products of few rows. Source of the blocking: Goto, van
+// de Geijn 2008 (doi:10.1145/1356052.1356053); only the order of each sum is our own.
 #include "kernels/host/gemm_tile.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
 // clang-format off

@@ -103,6 +103,13 @@ class Suite(unittest.TestCase):
             self.assertEqual(layer, (60.0, 4.0 * read, 4.0 * written, False))
             self.assertEqual(layer.bytes, 4.0 * (read + written))
 
+    def test_only_what_a_case_writes_in_place_may_be_updated(self):
+        plan = {'flops': 1, 'read_bytes': 8, 'write_bytes': 8}
+        for name in ('adamw', 'sgd', 'relu', 'add'):
+            case = cases.Case(name, 'ops', 'op', {'name': name, 'part': 'forward'})
+            self.assertEqual(case.work(plan).in_place, name in ('adamw', 'sgd'))
+        self.assertTrue(cases.network_work(cases.MLP).in_place)
+
     def test_a_miss_by_bytes_says_when_the_caches_would_not_help(self):
         floor = {'floor_seconds': 0.5, 'floor_share': 0.5, 'best_share': 0.5,
                  'limits': {'least_share': 0.8}}

@@ -11,13 +11,16 @@ namespace {
 
 constexpr std::int64_t kLine = 16;
 
-/// The lines of `memory` that `steps` requests ask for; each asks for at most `most`.
+/// The lines of `memory` that `steps` requests ask for, each line once.
 std::set<std::int64_t> lines_asked(FetchAhead ahead, const std::vector<float>& memory,
                                    std::int64_t steps) {
   std::set<std::int64_t> lines;
-  for (; steps > 0; --steps)
-    for (std::int64_t i = 0; i < ahead.share; ++i)
-      if (const float* line = ahead.next()) lines.insert((line - memory.data()) / kLine);
+  for (std::int64_t i = steps * ahead.share; i > 0; --i) {
+    const float* line = ahead.next();
+    if (line == nullptr) break;
+    const bool is_new = lines.insert((line - memory.data()) / kLine).second;
+    EXPECT_TRUE(is_new);
+  }
   EXPECT_EQ(ahead.next(), nullptr);
   return lines;
 }
