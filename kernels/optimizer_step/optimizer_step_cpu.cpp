@@ -6,61 +6,33 @@
 #include "hwy/foreach_target.h"
 #include "kernels/host/dispatch.h"
 #include "kernels/host/vector.h"
+#include "kernels/optimizer_step/update_vector.h"
 // clang-format on
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
 #include "kernels/optimizer_step/rates.h"
-#include "kernels/optimizer_step/tensor_pointers.h"
 
 HWY_BEFORE_NAMESPACE();
-#define FORNAX_NUMERIC_PER_TARGET
-#include "kernels/optimizer_step/update_rule.h"
-#undef FORNAX_NUMERIC_PER_TARGET
-#include "kernels/numeric/namespace.h"
-
 namespace fornax::optimizer_step::HWY_NAMESPACE {
-namespace num = numeric::HWY_NAMESPACE;
 
-using Pointers = kernels::TensorPointers;
-
-void sgd_range(const numeric::SgdRates<float>& rates, const Pointers& t, std::int64_t begin,
-               std::int64_t end) {
-  num::for_vectors(begin, end, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
-    using T = decltype(zero);
-    T p = num::load(t.p + i, T());
-    num::sgd_update(rates, p, num::load(t.g + i, T()));
-    num::store(p, t.new_p + i);
-  });
+/// All elements of the rows are one.
+kernels::UpdatedRows one_row(std::int64_t begin, std::int64_t end) {
+  return {1, end - begin, 0, 0};
 }
 
-void sgd_momentum_range(const numeric::SgdRates<float>& rates, const Pointers& t,
+void sgd_range(const numeric::SgdRates<float>& rates, const kernels::TensorPointers& t,
+               std::int64_t begin, std::int64_t end) {
+  sgd_rows(rates, t.from(begin), one_row(begin, end));
+}
+
+void sgd_momentum_range(const numeric::SgdRates<float>& rates, const kernels::TensorPointers& t,
                         std::int64_t begin, std::int64_t end) {
-  num::for_vectors(begin, end, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
-    using T = decltype(zero);
-    T p = num::load(t.p + i, T()), m = num::load(t.m + i, T());
-    num::sgd_momentum_update(rates, p, num::load(t.g + i, T()), m);
-    num::store(p, t.new_p + i);
-    num::store(m, t.new_m + i);
-  });
+  sgd_momentum_rows(rates, t.from(begin), one_row(begin, end));
 }
 
-/// One vector at a time: with its constants it fills the registers.
-void adamw_range(const numeric::AdamWRates<float>& rates_of, const Pointers& tensor,
+void adamw_range(const numeric::AdamWRates<float>& rates, const kernels::TensorPointers& t,
                  std::int64_t begin, std::int64_t end) {
-  // Copies: stores do not make the compiler read them again.
-  const numeric::AdamWRates<float> rates = rates_of;
-  const Pointers t = tensor;
-  const auto update = [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
-    using T = decltype(zero);
-    T p = num::load(t.p + i, T()), m = num::load(t.m + i, T()), v = num::load(t.v + i, T());
-    num::adamw_update(rates, p, num::load(t.g + i, T()), m, v);
-    num::store(p, t.new_p + i);
-    num::store(m, t.new_m + i);
-    num::store(v, t.new_v + i);
-  };
-  std::int64_t i = begin;
-  for (; i + num::kLanes <= end; i += num::kLanes) update(i, num::Vector());
-  for (; i < end; ++i) update(i, 0.0f);
+  adamw_rows(rates, t.from(begin), one_row(begin, end));
 }
 
 /// The sums of the chunks [begin, end) of the squares of g.
