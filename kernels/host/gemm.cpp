@@ -9,6 +9,7 @@
 #include "kernels/host/gemm_blocking.h"
 #include "kernels/host/gemm_part.h"
 #include "kernels/host/gemm_small.h"
+#include "kernels/host/gemm_strips.h"
 #include "kernels/host/gemm_tile.h"
 #include "kernels/host/gemm_transposed.h"
 #include "kernels/host/parallel.h"
@@ -28,6 +29,7 @@ Gemm one_chunk(Gemm g) {
 }
 
 std::int64_t workspace_floats(const Gemm& g, const TileShape& tile, int threads) {
+  if (!g.keeps_outputs) return strips_workspace_floats(g, tile, threads);
   if (is_transposed(g)) return transposed_workspace_floats(g, tile, threads);
   const GemmShares shares = share_gemm(g, tile, threads);
   const GemmBlocking blocking =
@@ -168,6 +170,11 @@ void add_band(const Gemm& gemm, std::byte* space) {
 
 void gemm(const Gemm& gemm, std::span<std::byte> workspace, int threads) {
   if (gemm.M == 0 || gemm.N == 0) return;
+  if (!gemm.keeps_outputs && (gemm.sum_chunk == 0 || gemm.K > gemm.sum_chunk)) {
+    throw Error(ErrorCode::internal,
+                "gemm: outputs that are not kept are one chunk of the sum; K = " +
+                    std::to_string(gemm.K) + ", sum_chunk = " + std::to_string(gemm.sum_chunk));
+  }
   if (is_scalar(gemm)) return run_scalar(gemm);
   const GemmKernels& kernels = gemm_kernels();
   if (is_few_rows(gemm)) return run_few_rows(gemm, kernels, threads);
@@ -183,6 +190,7 @@ void gemm(const Gemm& gemm, std::span<std::byte> workspace, int threads) {
   const auto address = reinterpret_cast<std::uintptr_t>(workspace.data());
   const auto past = static_cast<std::int64_t>(address % line_bytes);
   auto* space = reinterpret_cast<float*>(workspace.data() + (line_bytes - past) % line_bytes);
+  if (!gemm.keeps_outputs) return run_strips(gemm, kernels, space, threads);
   if (is_transposed(gemm)) return run_transposed(gemm, kernels, space, threads);
   const GemmShares shares = share_gemm(gemm, kernels.shape, threads);
   if (shares.wave > 0) return run_chunks(gemm, kernels, shares, space, threads);

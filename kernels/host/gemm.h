@@ -27,6 +27,10 @@ struct GemmEpilogue {
   void (*apply)(const void* context, float* c_block, std::int64_t c_stride,
                 const GemmBlock& block) = nullptr;
   const void* context = nullptr;
+  /// With outputs that are not kept: matrices like c that apply() reads, what is farthest first;
+  /// null: none. Some of them are asked for beside the product.
+  static constexpr std::int64_t most_beside = 3;
+  const float* beside[most_beside] = {};
 };
 
 /// c[m, n] = sum over k of a[m, k] * b[n, k], f32; then the epilogue.
@@ -47,6 +51,8 @@ struct Gemm {
   std::int64_t row_unit = 1;
   GemmEpilogue epilogue;
   bool resumes = false;  ///< band products: chains go on from c
+  /// false: c is null, outputs are there for the epilogue alone; K <= sum_chunk, one chain.
+  bool keeps_outputs = true;
 };
 
 /// Chunk of weight gradients: K is the batch there.

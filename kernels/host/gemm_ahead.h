@@ -8,7 +8,7 @@ namespace fornax::host {
 /// would leave the FMAs idle.
 struct Ahead {
   static constexpr std::int64_t line = 16;  // floats
-  FetchAhead range[2];
+  FetchAhead range[GemmEpilogue::most_beside + 1];
   int count = 0;
 
   /// `rows` rows of `floats` floats, `stride` apart, in the time of `steps` requests.

@@ -45,6 +45,12 @@ inline constexpr std::int64_t page_floats = 1024;
 inline std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
 
+/// Where tile `index` of `count` near-equal tiles begins: a short one at the end would starve the
+/// FMAs.
+inline std::int64_t tile_begin(std::int64_t rows, std::int64_t count, std::int64_t index) {
+  return rows / count * index + std::min(index, rows % count);
+}
+
 /// The near-equal tiles of `rows` rows, the taller ones first: run(first row, tiles, their height).
 template <class Run>
 void for_tiles(std::int64_t rows, const TileShape& tile, const Run& run) {

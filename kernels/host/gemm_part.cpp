@@ -17,11 +17,6 @@ struct Piece {
   TileStart start;
 };
 
-/// Rows of tile `index` of `count` near-equal tiles: short tiles at the end would starve the FMAs.
-std::int64_t tile_begin(std::int64_t rows, std::int64_t count, std::int64_t index) {
-  return rows / count * index + std::min(index, rows % count);
-}
-
 void pack_a(const Part& part, const Piece& piece) {
   if (part.blocking.a_in_place) return;
   const std::int64_t rows = piece.block.rows;

@@ -7,7 +7,9 @@ namespace fornax::host {
 inline constexpr std::int64_t scalar_products = 512;  // up to here packing costs more than it gives
 
 /// So small that it is computed output by output, on the caller.
-inline bool is_scalar(const Gemm& g) { return g.M * g.N * g.K <= scalar_products; }
+inline bool is_scalar(const Gemm& g) {
+  return g.keeps_outputs && g.M * g.N * g.K <= scalar_products;
+}
 void run_scalar(const Gemm& gemm);
 
 /// Where is_few_rows(): threads share the columns in strips that their accumulators in c fit L1.

@@ -68,8 +68,13 @@ HWY_INLINE void prefetch_to_write(float* line) {
 }
 
 HWY_INLINE void fetch_ahead(FetchAhead& ahead) {
-  for (std::int64_t i = std::min(ahead.share, ahead.lines); i > 0; --i)
-    __builtin_prefetch(ahead.next(), 0, tile_shape.spreads() ? 2 : 3);
+  for (std::int64_t left = ahead.share; left > 0;) {
+    const FetchAhead::Run run = ahead.next(left);
+    if (run.lines == 0) return;
+    for (std::int64_t i = 0; i < run.lines; ++i)
+      __builtin_prefetch(run.from + i * 16, 0, tile_shape.spreads() ? 2 : 3);
+    left -= run.lines;
+  }
 }
 
 /// Asks for a request's rows of c, to write them: what is stored at the end, or what the next tile

@@ -1,6 +1,8 @@
 // Register tiles and packing of the matrix product, and products of few rows, compiled once for
 // each instruction set.
 #pragma once
+#include <algorithm>
+
 #include "kernels/host/gemm.h"
 
 namespace fornax::host {
@@ -22,13 +24,16 @@ struct FetchAhead {
   std::int64_t gap;        ///< floats from the end of a row's last line to the next row
   std::int64_t share;      ///< lines at a time
 
-  /// The next line; null: there is none.
-  const float* next() {
-    if (lines == 0) return nullptr;
-    const float* line = from;
-    from += 16, --lines;
-    if (--left == 0) from += gap, left = row_lines;
-    return line;
+  struct Run {
+    const float* from;
+    std::int64_t lines;
+  };
+  /// The next lines of a row, at most `most`; none when all were asked for.
+  Run next(std::int64_t most) {
+    const Run run{from, std::min({most, left, lines})};
+    from += run.lines * 16, lines -= run.lines, left -= run.lines;
+    if (left == 0) from += gap, left = row_lines;
+    return run;
   }
 };
 

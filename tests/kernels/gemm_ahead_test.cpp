@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <vector>
 
@@ -15,13 +16,16 @@ constexpr std::int64_t kLine = 16;
 std::set<std::int64_t> lines_asked(FetchAhead ahead, const std::vector<float>& memory,
                                    std::int64_t steps) {
   std::set<std::int64_t> lines;
-  for (std::int64_t i = steps * ahead.share; i > 0; --i) {
-    const float* line = ahead.next();
-    if (line == nullptr) break;
-    const bool is_new = lines.insert((line - memory.data()) / kLine).second;
-    EXPECT_TRUE(is_new);
+  for (std::int64_t left = steps * ahead.share; left > 0;) {
+    const FetchAhead::Run run = ahead.next(std::min(left, steps % 5 + 1));
+    if (run.lines == 0) break;
+    for (std::int64_t i = 0; i < run.lines; ++i) {
+      const bool is_new = lines.insert((run.from - memory.data()) / kLine + i).second;
+      EXPECT_TRUE(is_new);
+    }
+    left -= run.lines;
   }
-  EXPECT_EQ(ahead.next(), nullptr);
+  EXPECT_EQ(ahead.next(1).lines, 0);
   return lines;
 }
 

@@ -1,5 +1,6 @@
 // Products read nothing past the end of their operands, however threads share them: each operand
 // ends before a page that nobody may read.
+#include <fornax/error.h>
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -50,6 +51,60 @@ TEST(GemmEdge, ReadsNothingPastAnOperand) {
       }
     }
   }
+}
+
+struct Taken {
+  std::vector<float> c;
+  std::int64_t stride;
+};
+
+void take(const void* context, float* block, std::int64_t stride, const GemmBlock& at) {
+  const auto& taken = *static_cast<const Taken*>(context);
+  for (std::int64_t i = 0; i < at.rows; ++i) {
+    float* to = const_cast<float*>(taken.c.data()) + (at.row + i) * taken.stride + at.column;
+    std::memcpy(to, block + i * stride, static_cast<std::size_t>(at.columns) * sizeof(float));
+  }
+}
+
+/// a and b seen transposed; outputs that go to the epilogue alone.
+std::vector<float> product_by_strips(const Shape3& s, const float* a, const float* b, int threads) {
+  const Taken taken{std::vector<float>(static_cast<std::size_t>(s.M * s.N)), s.N};
+  Gemm g;
+  g.M = s.M, g.N = s.N, g.K = s.K;
+  g.a = {a, 1, s.M}, g.b = {b, 1, s.N};
+  g.c_stride = s.N, g.sum_chunk = gemm_sum_chunk, g.keeps_outputs = false;
+  g.epilogue = {take, &taken, {}};
+  std::vector<std::byte> space(static_cast<std::size_t>(gemm_workspace_bytes(g, threads)));
+  gemm(g, space, threads);
+  return taken.c;
+}
+
+TEST(GemmEdge, StripsReadNothingPastAnOperand) {
+  std::mt19937 engine(29);
+  std::normal_distribution<float> normal;
+  for (const Shape3& s :
+       {Shape3{61, 96, 20, true}, Shape3{28, 112, 128, true}, Shape3{30, 100, 20, true},
+        Shape3{45, 1024, 9, true}, Shape3{15, 33, 200, true}, Shape3{17, 600, 512, true}}) {
+    std::vector<float> a(static_cast<std::size_t>(s.M * s.K)),
+        b(static_cast<std::size_t>(s.N * s.K));
+    for (float& x : a) x = normal(engine);
+    for (float& x : b) x = normal(engine);
+    const BeforeAHole last_a(a), last_b(b);
+    const std::vector<float> expected = product(s, a.data(), b.data(), 1);
+    for (const int threads : {1, 2, 3, 7}) {
+      const std::vector<float> c = product_by_strips(s, last_a.data(), last_b.data(), threads);
+      ASSERT_EQ(std::memcmp(c.data(), expected.data(), c.size() * sizeof(float)), 0)
+          << s.M << ' ' << s.N << ' ' << s.K << ' ' << threads;
+    }
+  }
+}
+
+TEST(GemmEdge, SumsOfSeveralChunksKeepTheirOutputs) {
+  Gemm g;
+  g.M = g.N = 20, g.K = gemm_sum_chunk + 1;
+  g.a = g.b = {nullptr, 1, 20};
+  g.sum_chunk = gemm_sum_chunk, g.keeps_outputs = false;
+  EXPECT_THROW(gemm(g, {}, 1), Error);
 }
 
 }  // namespace

@@ -1,0 +1,176 @@
+// Strips of the product: the epilogue's part of one is contiguous in memory, so that hardware
+// fetches it ahead of the epilogue, and its outputs stay in L2.
+#include "kernels/host/gemm_strips.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/host/gemm_ahead.h"
+#include "kernels/host/gemm_part.h"
+#include "kernels/host/parallel.h"
+
+namespace fornax::host {
+namespace {
+
+constexpr std::int64_t strip_tiles = 2;               // share a panel of b in L1
+constexpr std::int64_t block_floats = 256 * 1024;     // of b's columns; stay in L2
+constexpr std::int64_t in_place_depth = 128;          // of columns read where they lie
+constexpr std::int64_t pack_part_floats = 16 * 1024;  // to pack that are worth waking a thread
+constexpr std::int64_t depth_of_matrix = 64;          // whose FMAs hide one matrix of the epilogue
+
+/// How a product is cut: blocks of columns, and for each all strips.
+struct Layout {
+  std::int64_t strips, panels, columns;  ///< panels and columns of a block
+  std::int64_t strip_rows;               ///< at most
+  bool in_place;                         ///< b's columns are not packed
+  int threads;
+
+  std::int64_t packed_b_floats(std::int64_t K, const TileShape& tile) const {
+    return in_place ? 0 : round_up(panels * tile.columns() * K + gemm_pack_slack, 16);
+  }
+  /// Of each thread: a strip of a, and its outputs behind it.
+  std::int64_t strip_a_floats(std::int64_t K) const {
+    return round_up(strip_rows * K + gemm_pack_slack, 16);
+  }
+  std::int64_t own_floats(std::int64_t K) const {
+    return strip_a_floats(K) + round_up(strip_rows * columns, 16);
+  }
+};
+
+Layout layout_of(const Gemm& g, const TileShape& tile, int threads) {
+  Layout layout{};
+  layout.threads = useful_threads(g, threads);
+  layout.strip_rows = strip_tiles * tile.rows;
+  layout.strips = std::min(round_up(divide_up(g.M, layout.strip_rows), layout.threads), g.M);
+  const std::int64_t panels = divide_up(g.N, tile.columns());
+  const std::int64_t most =
+      std::max<std::int64_t>(block_floats / std::max<std::int64_t>(g.K, 1) / tile.columns(), 1);
+  layout.panels = divide_up(panels, divide_up(panels, most));
+  layout.columns = std::min(g.N, layout.panels * tile.columns());
+  // A vector must not pass the end of the last row; rows pages apart share a set of L1.
+  layout.in_place = g.b.row_stride == 1 && g.K <= in_place_depth && g.N % tile.lanes == 0 &&
+                    g.b.column_stride % page_floats != 0;
+  return layout;
+}
+
+/// A product under way.
+struct Strips {
+  const Gemm& gemm;
+  const GemmKernels& kernels;
+  const Layout layout;
+  float* packed_b;
+};
+
+/// Panels [begin, end) of the block of `columns` columns from b on.
+void pack_panels(const Strips& s, const GemmOperand& b, std::int64_t columns, ShareRange panels) {
+  const std::int64_t width = s.kernels.shape.columns(), K = s.gemm.K;
+  const std::int64_t whole = std::min(panels.end, columns / width) - panels.begin;
+  if (b.row_stride == 1 && whole > 0) {
+    s.kernels.pack_panels(
+        {from(b, panels.begin * width, 0), K, whole, s.packed_b + panels.begin * width * K});
+    panels.begin += whole;
+  }
+  for (std::int64_t p = panels.begin; p < panels.end; ++p)
+    s.kernels.pack({from(b, p * width, 0), K, std::min(width, columns - p * width), width,
+                    s.packed_b + p * width * K});
+}
+
+void pack_block(const Strips& s, std::int64_t column, std::int64_t columns) {
+  const std::int64_t width = s.kernels.shape.columns();
+  const std::int64_t grain =
+      divide_up(pack_part_floats, std::max<std::int64_t>(s.gemm.K, 1) * width);
+  parallel_for(divide_up(columns, width), grain, s.layout.threads,
+               [&](std::int64_t begin, std::int64_t end) {
+                 pack_panels(s, from(s.gemm.b, column, 0), columns, {begin, end});
+               });
+}
+
+/// What a strip's tiles ask for: as many matrices of the epilogue as their FMAs hide. More lines
+/// under way than a core has buffers for would keep the tiles from their own operands.
+Ahead beside(const Strips& s, const GemmBlock& at, std::int64_t steps) {
+  Ahead ahead{};
+  const std::int64_t hidden = std::max<std::int64_t>(s.gemm.K / depth_of_matrix, 1);
+  const std::int64_t most = std::min(hidden, GemmEpilogue::most_beside);
+  const std::int64_t stride = s.gemm.c_stride;
+  for (const float* matrix : s.gemm.epilogue.beside) {
+    if (matrix != nullptr && ahead.count < most)
+      ahead.add(matrix + at.row * stride + at.column, at.rows, at.columns, stride, steps);
+  }
+  return ahead;
+}
+
+/// One strip; `own` has room for its rows of a and its outputs. `first`: of the thread, to which
+/// columns read in place may be new.
+void run_strip(const Strips& s, const GemmBlock& at, float* own, bool first) {
+  const Gemm& g = s.gemm;
+  const TileShape& tile = s.kernels.shape;
+  const std::int64_t panel_steps = divide_up(at.rows, tile.rows) * tile.requests(g.K);
+  float* outputs = own + s.layout.strip_a_floats(g.K);
+  for_tiles(at.rows, tile, [&](std::int64_t begin, std::int64_t number, std::int64_t height) {
+    for (std::int64_t row = begin; row < begin + number * height; row += height)
+      s.kernels.pack({from(g.a, at.row + row, 0), g.K, height, height, own + row * g.K});
+  });
+  Ahead ahead = beside(s, at, divide_up(at.columns, tile.columns()) * panel_steps);
+  const int shared = ahead.count;
+  TileArguments t{};
+  t.c_stride = at.columns;
+  t.depth = g.K, t.start = TileStart::zero;
+  t.ahead = ahead.range;
+  for (std::int64_t j = 0; j < at.columns; j += tile.columns()) {
+    t.columns = std::min<std::int64_t>(tile.columns(), at.columns - j);
+    const bool wide = t.columns > tile.lanes;
+    const GemmOperand b = from(g.b, at.column + j, 0);
+    t.b = s.layout.in_place ? b.data : s.packed_b + j * g.K;
+    t.b_stride = s.layout.in_place ? b.column_stride : tile.columns();
+    ahead.count = shared;
+    if (s.layout.in_place && first)
+      ahead.add(from(b, t.columns, 0),
+                std::min<std::int64_t>(tile.columns(), at.columns - j - t.columns), g.K,
+                panel_steps);
+    t.aheads = ahead.count;
+    for_tiles(at.rows, tile, [&](std::int64_t begin, std::int64_t number, std::int64_t height) {
+      t.a = own + begin * g.K, t.a_stride = height, t.a_tile = height * g.K;
+      t.c = outputs + begin * t.c_stride + j, t.tiles = number;
+      s.kernels.rows_together[height][wide ? gemm_tile_vectors : 1](t);
+    });
+  }
+  g.epilogue.apply(g.epilogue.context, outputs, t.c_stride, at);
+}
+
+/// All strips of a block.
+void run_block(const Strips& s, std::int64_t column, std::int64_t columns, float* space) {
+  const std::int64_t count = s.layout.strips, M = s.gemm.M;
+  GuidedShares strips(count, 1, s.layout.threads);
+  parallel_for(s.layout.threads, 1, s.layout.threads, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const int thread = static_cast<int>(i);
+      float* own = space + i * s.layout.own_floats(s.gemm.K);
+      bool first = true;
+      for (ShareRange range = strips.next(thread); !range.empty(); range = strips.next(thread))
+        for (std::int64_t strip = range.begin; strip < range.end; ++strip) {
+          const std::int64_t row = tile_begin(M, count, strip);
+          const std::int64_t rows = tile_begin(M, count, strip + 1) - row;
+          run_strip(s, {row, rows, column, columns}, own, std::exchange(first, false));
+        }
+    }
+  });
+}
+
+}  // namespace
+
+std::int64_t strips_workspace_floats(const Gemm& g, const TileShape& tile, int threads) {
+  const Layout layout = layout_of(g, tile, threads);
+  return layout.packed_b_floats(g.K, tile) + layout.threads * layout.own_floats(g.K);
+}
+
+void run_strips(const Gemm& g, const GemmKernels& kernels, float* space, int threads) {
+  const Strips s{g, kernels, layout_of(g, kernels.shape, threads), space};
+  float* own = space + s.layout.packed_b_floats(g.K, kernels.shape);
+  for (std::int64_t column = 0; column < g.N; column += s.layout.columns) {
+    const std::int64_t columns = std::min(s.layout.columns, g.N - column);
+    if (!s.layout.in_place) pack_block(s, column, columns);
+    run_block(s, column, columns, own);
+  }
+}
+
+}  // namespace fornax::host
