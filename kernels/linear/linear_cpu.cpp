@@ -14,7 +14,7 @@
 #include "kernels/host/gemm_blocking.h"
 #include "kernels/host/offer.h"
 #include "kernels/host/row_kernel.h"
-#include "kernels/linear/linear_shape.h"
+#include "kernels/linear/linear_gemm.h"
 #include "kernels/reduction/column_sum.h"
 #include "kernels/reduction/column_sum_cpu.h"
 
@@ -169,14 +169,6 @@ Gemm dgrad_gemm(const LinearShape& s) {
   g.a = {nullptr, s.N, 1}, g.b = {nullptr, 1, s.K};
   g.c_stride = s.K;
   g.row_unit = kColumnSumChunk;
-  return g;
-}
-Gemm wgrad_gemm(const LinearShape& s) {
-  Gemm g;
-  g.M = s.N, g.N = s.K, g.K = s.M;
-  g.a = {nullptr, 1, s.N}, g.b = {nullptr, 1, s.K};
-  g.c_stride = s.K;
-  g.sum_chunk = kWeightGradientChunk;
   return g;
 }
 

@@ -4,6 +4,7 @@
 
 #include "kernels/numeric/reference_sum.h"
 #include "kernels/optimizer_step/rates.h"
+#include "kernels/weight_update/weight_update.h"
 
 namespace fornax::kernels {
 namespace {
@@ -154,6 +155,7 @@ const OpDefinition kOps[] = {
      .reference_f64 = reference_sgd<double>,
      .cost = cost_of_sgd,
      .aliases = aliases_of_update,
+     .fusions = weight_update_fusions(),
      .recompute = Recompute::never},
     {.name = "adamw",
      .infer = infer_update,
@@ -161,6 +163,7 @@ const OpDefinition kOps[] = {
      .reference_f64 = reference_adamw<double>,
      .cost = cost_of_adamw,
      .aliases = aliases_of_update,
+     .fusions = weight_update_fusions(),
      .recompute = Recompute::never},
     {.name = "global_norm",
      .infer = infer_global_norm,

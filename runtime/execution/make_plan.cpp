@@ -29,7 +29,7 @@ Plan make_plan(GraphData graph, const kernels::DeviceModel& model, const PlanOpt
   plan.kernel_choice = options.kernel_choice;
   plan.pins = options.pins;
   dead_nodes(graph, options.outputs);
-  if (options.fuse) fuse(graph, options.outputs);
+  if (options.fuse) fuse(graph, options.outputs, model);
   plan.graph = std::move(graph);
   choose_kernels(plan);
   log_choices(plan);

@@ -1,5 +1,6 @@
 // Fusion: patterns of producer and consumer, stated by the ops, applied until none matches.
 #include <algorithm>
+#include <optional>
 
 #include "runtime/passes/passes.h"
 
@@ -15,7 +16,8 @@ std::size_t at(int id) { return static_cast<std::size_t>(id); }
 
 class Fuser {
  public:
-  Fuser(GraphData& graph, const std::vector<int>& outputs) : graph_(graph) {
+  Fuser(GraphData& graph, const std::vector<int>& outputs, const kernels::DeviceModel& model)
+      : graph_(graph), model_(model) {
     returned_.assign(graph.values.size(), 0);
     for (const int id : outputs) returned_[at(id)] = 1;
   }
@@ -54,6 +56,12 @@ class Fuser {
            });
   }
 
+  /// Whether the device has a way to compute it.
+  bool is_computed(const Merged& merged) const {
+    return model_.backend == kernels::Backend::reference ||
+           !kernels::find_kernels(merged.op, model_).empty();
+  }
+
   int other_uses(int value, int consumer) const {
     const auto& readers = readers_[at(value)];
     const auto others = std::count_if(readers.begin(), readers.end(),
@@ -61,32 +69,48 @@ class Fuser {
     return static_cast<int>(others) + returned_[at(value)];
   }
 
+  /// Handles of a node's operands.
+  struct Operands {
+    std::vector<Value> in, out;
+  };
+  Operands operands_of(const NodeData& node) const {
+    Operands operands;
+    for (const int id : node.in) operands.in.push_back(graph_.handle(id));
+    for (const int id : node.out) operands.out.push_back(graph_.handle(id));
+    return operands;
+  }
+
   bool merge_into(int consumer) {
     const NodeData& node = graph_.nodes[at(consumer)];
+    std::optional<Operands> operands;  // once: an update may read hundreds of gradients
     for (const Fusion& fusion : node.op->fusions)
       for (std::size_t i = 0; i < node.in.size(); ++i) {
         if (node.in[i] == kAbsent) continue;
         const int producer = graph_.values[at(node.in[i])].producer;
         if (producer == kAbsent || graph_.nodes[at(producer)].op->name != fusion.producer) continue;
-        if (try_merge(fusion, producer, consumer, static_cast<int>(i))) return true;
+        if (!operands) operands = operands_of(node);
+        if (try_merge(fusion, {producer, consumer, static_cast<int>(i)}, *operands)) return true;
       }
     return false;
   }
 
-  bool try_merge(const Fusion& fusion, int producer, int consumer, int input) {
+  struct Pair {
+    int producer, consumer, input;  ///< of the consumer
+  };
+
+  bool try_merge(const Fusion& fusion, const Pair& pair, const Operands& read) {
+    const auto [producer, consumer, input] = pair;
     const NodeData &from = graph_.nodes[at(producer)], &to = graph_.nodes[at(consumer)];
-    std::vector<Value> lists[4];
-    const std::vector<int>* ids[4] = {&from.in, &from.out, &to.in, &to.out};
-    for (int k = 0; k < 4; ++k)
-      for (const int id : *ids[k]) lists[k].push_back(graph_.handle(id));
+    const Operands made = operands_of(from);
     const int value = to.in[at(input)];
-    const Match match{{from.op->name, lists[0], lists[1], from.attributes},
-                      {to.op->name, lists[2], lists[3], to.attributes},
+    const Match match{{from.op->name, made.in, made.out, from.attributes},
+                      {to.op->name, read.in, read.out, to.attributes},
                       graph_.values[at(value)].output,
                       input,
                       other_uses(value, consumer)};
     Merged merged;
-    if (!fusion.merge(match, merged) || !takes_layouts(merged)) return false;
+    if (!fusion.merge(match, merged) || !is_computed(merged) || !takes_layouts(merged))
+      return false;
     check(merged, producer, consumer);
     const int place = place_of_both(producer, consumer);
     if (place == kAbsent) return false;
@@ -181,6 +205,7 @@ class Fuser {
   }
 
   GraphData& graph_;
+  const kernels::DeviceModel& model_;
   std::vector<char> returned_;
   std::vector<std::vector<int>> readers_;
   std::vector<int> updater_, base_, order_, position_;
@@ -189,8 +214,8 @@ class Fuser {
 
 }  // namespace
 
-void fuse(GraphData& graph, const std::vector<int>& outputs) {
-  Fuser fuser(graph, outputs);
+void fuse(GraphData& graph, const std::vector<int>& outputs, const kernels::DeviceModel& model) {
+  Fuser fuser(graph, outputs, model);
   while (fuser.walk()) {
   }
 }

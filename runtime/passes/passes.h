@@ -14,9 +14,10 @@ void dead_nodes(GraphData& graph, const std::vector<int>& outputs);
 /// order of the nodes. A merged node keeps the ids of the values that it makes and stands where the
 /// consumer stood, or where the producer stood when a node between the two reads what the producer
 /// makes; a merge for which neither place will do, so every merge that would close a cycle, is not
-/// made. Nodes are left in an order in which they may run. `outputs` count as uses.
-/// Throws Error{internal} when a merged op infers other types than its values have.
-void fuse(GraphData& graph, const std::vector<int>& outputs);
+/// made, nor one for which `model` has no kernel. Nodes are left in an order in which they may run.
+/// `outputs` count as uses. Throws Error{internal} when a merged op infers other types than its
+/// values have.
+void fuse(GraphData& graph, const std::vector<int>& outputs, const kernels::DeviceModel& model);
 
 /// Adds the backward pass that begins with the gradients `d_out` of the values `out` and gives the
 /// gradients of `wanted`; absent where `out` does not depend on a value. gradients() is this with

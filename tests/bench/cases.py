@@ -112,8 +112,11 @@ def steps():
 
 
 QUICK_OPS = ('add', 'gelu', 'softmax', 'dropout', 'adamw', 'cast_f32_bf16', 'batch_norm', 'sum')
-IN_PLACE = ('sgd', 'sgd_momentum', 'adamw')  # they write the state that they read
-NOT_STREAMING = ('linear', 'embedding', 'correct_count')  # not held to the copy bandwidth
+# They write the state that they read.
+IN_PLACE = ('sgd', 'sgd_momentum', 'adamw', 'weight_update')
+# Not held to the copy bandwidth.
+NOT_STREAMING = ('linear', 'embedding', 'correct_count', 'weight_update')
+ON_HOST = ('weight_update',)  # no CUDA kernel computes it
 
 # What a function of cuDNN does whole: peers/cudnn_ops.cpp.
 BOTH_PARTS, FORWARD = ('forward', 'backward'), ('forward',)
@@ -124,9 +127,11 @@ CUDNN_PARTS = {
                      'minimum', 'sqrt', 'square'), FORWARD)}
 
 
-def ops(listed):
+def ops(listed, on_host=True):
     """`listed`: (name of a benchmark of op_bench, whether it has a gradient)."""
     for name, differentiable in listed:
+        if name in ON_HOST and not on_host:
+            continue
         for part in ('forward', 'backward')[:1 + differentiable]:
             share = LEAST_COPY_SHARE * (part == 'forward' and name not in NOT_STREAMING)
             peers = (TORCH, CUDNN) if part in CUDNN_PARTS.get(name, ()) else (TORCH,)
@@ -209,6 +214,6 @@ def placements():
 def all_cases(listed_ops, threads):
     """Those of a GPU, `threads` 0, leave out what no device has a part in."""
     on_host = [*graphs(), *placements()] if threads > 0 else []
-    return [*steps(), *ops(listed_ops), *layers(), *growth(threads), *on_host,
+    return [*steps(), *ops(listed_ops, threads > 0), *layers(), *growth(threads), *on_host,
             Case('start to first mlp step', 'start', 'start', {**MLP, 'checked': '1'}, (TORCH,),
                  most_seconds=MOST_START_SECONDS)]

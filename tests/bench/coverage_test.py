@@ -10,7 +10,7 @@ import sys
 CACHED_BYTES = 256 << 10
 # A table, weights that are no rows, and rows that are too wide.
 NOT_CACHED = {'embedding forward', 'embedding backward', 'linear forward', 'linear backward',
-              'cross_entropy_tokens backward'}
+              'cross_entropy_tokens backward', 'weight_update forward'}
 FORMS = pathlib.Path(__file__).with_name('peers') / 'torch_ops.py'
 
 

@@ -105,9 +105,9 @@ class Suite(unittest.TestCase):
 
     def test_only_what_a_case_writes_in_place_may_be_updated(self):
         plan = {'flops': 1, 'read_bytes': 8, 'write_bytes': 8}
-        for name in ('adamw', 'sgd', 'relu', 'add'):
+        for name in ('adamw', 'sgd', 'weight_update', 'relu', 'add'):
             case = cases.Case(name, 'ops', 'op', {'name': name, 'part': 'forward'})
-            self.assertEqual(case.work(plan).in_place, name in ('adamw', 'sgd'))
+            self.assertEqual(case.work(plan).in_place, name in ('adamw', 'sgd', 'weight_update'))
         self.assertTrue(cases.network_work(cases.MLP).in_place)
 
     def test_a_miss_by_bytes_says_when_the_caches_would_not_help(self):
@@ -160,6 +160,11 @@ class Suite(unittest.TestCase):
         self.assertIn('growth: threads 6', names)
         self.assertIn('add backward', names)
         self.assertNotIn('sgd backward', names)
+
+    def test_what_no_cuda_kernel_computes_is_not_run_on_a_gpu(self):
+        for threads in (0, 2):
+            names = [case.name for case in cases.all_cases([('weight_update', False)], threads)]
+            self.assertEqual('weight_update forward' in names, threads > 0)
 
     def test_pictures_are_xml(self):
         series = {'fornax': [(1, 1e-6), (64, 3e-3)], 'torch': [(1, 1e-4), (64, 2e-3)]}

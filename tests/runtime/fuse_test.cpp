@@ -68,7 +68,7 @@ TEST(Fuse, LinearTakesActivationsAndTheirGradients) {
   GraphData fused = model.graph.data();
   EXPECT_EQ(count(fused, "activation"), 2);
   EXPECT_EQ(count(fused, "activation_grad"), 2);
-  fuse(fused, {model.loss.id()});
+  fuse(fused, {model.loss.id()}, kernels::DeviceModel());
   EXPECT_EQ(count(fused, "activation"), 0) << "fused into linear";
   EXPECT_EQ(count(fused, "activation_grad"), 0) << "fused into linear_dgrad";
   EXPECT_EQ(count(fused, "linear"), 3);
@@ -77,7 +77,7 @@ TEST(Fuse, LinearTakesActivationsAndTheirGradients) {
 TEST(Fuse, ValuesKeepTheirProducersAndOrder) {
   Perceptron model("gelu");
   GraphData fused = model.graph.data();
-  fuse(fused, {model.loss.id(), model.wide.id()});
+  fuse(fused, {model.loss.id(), model.wide.id()}, kernels::DeviceModel());
   for (int n = 0; n < static_cast<int>(fused.nodes.size()); ++n) {
     const NodeData& node = fused.nodes[static_cast<std::size_t>(n)];
     for (const int id : node.in)
@@ -90,6 +90,76 @@ TEST(Fuse, ValuesKeepTheirProducersAndOrder) {
   }
   EXPECT_NE(fused.values[static_cast<std::size_t>(model.wide.id())].producer, kAbsent)
       << "a returned value is still made";
+}
+
+/// x -> linear -> tanh -> linear, a loss, and an update; weights of 128 Ki elements are updated
+/// alone.
+struct WidePerceptron {
+  Graph graph{Mode::train};
+  Value loss, gradient;
+
+  explicit WidePerceptron(std::int64_t rows) {
+    const Value x = graph.input("x", {rows, 512});
+    const Value w0 = graph.parameter("w0", {300, 512}, normal(0, 0.1));
+    const Value w1 = graph.parameter("w1", {512, 300}, normal(0, 0.1));
+    loss = mean(square(linear(tanh(linear(x, w0)), w1)));
+  }
+  /// Of the loss; gradient is that of w0.
+  Gradients found() {
+    Gradients all = gradients(loss, graph.parameters());
+    gradient = all.items[0].gradient;
+    return all;
+  }
+  std::int64_t merged(const std::vector<int>& outputs,
+                      const kernels::DeviceModel& model = kernels::DeviceModel()) {
+    GraphData fused = graph.data();
+    fuse(fused, outputs, model);
+    return count(fused, "linear_wgrad_update");
+  }
+};
+
+TEST(Fuse, AWeightIsUpdatedWithItsGradient) {
+  WidePerceptron model(8);
+  adamw(model.graph, model.found());
+  EXPECT_EQ(model.merged({model.loss.id()}), 2);
+  EXPECT_EQ(model.merged({model.loss.id(), model.gradient.id()}), 1) << "one is returned";
+  kernels::DeviceModel without;
+  without.backend = kernels::Backend::cuda, without.module = "a module that was never loaded";
+  EXPECT_EQ(model.merged({model.loss.id()}, without), 0) << "no kernel computes it there";
+}
+
+TEST(Fuse, AGradientThatIsClippedOrLongIsNot) {
+  WidePerceptron clipped(8), long_sum(513), sgd_of(512);
+  adamw(clipped.graph, clip_by_global_norm(clipped.found(), 1));
+  EXPECT_EQ(clipped.merged({clipped.loss.id()}), 0);
+  sgd(long_sum.graph, long_sum.found());
+  EXPECT_EQ(long_sum.merged({long_sum.loss.id()}), 0);
+  sgd(sgd_of.graph, sgd_of.found());
+  EXPECT_EQ(sgd_of.merged({sgd_of.loss.id()}), 2);
+}
+
+TEST(Fuse, AnUpdatedWeightKeepsItsBitsAndItsGradientTakesNoMemory) {
+  for (const char* optimizer : {"sgd", "momentum", "adamw"}) {
+    std::string sha256[2];
+    std::int64_t arena_bytes[2];
+    for (const bool fused : {false, true}) {
+      WidePerceptron model(24);
+      if (std::string(optimizer) == "adamw")
+        adamw(model.graph, model.found());
+      else
+        sgd(model.graph, model.found(), {.momentum = *optimizer == 'm' ? 0.9 : 0.0});
+      State state = initialize(model.graph, Device::cpu(2), {.seed = 3});
+      Program step = compile(model.graph, state, {.outputs = {model.loss}, .fuse = fused});
+      Tensor x(DType::f32, {24, 512});
+      for (std::size_t i = 0; i < x.as<float>().size(); ++i)
+        x.as<float>()[i] = static_cast<float>(i * 7 % 23) * 0.25f - 2;
+      for (int k = 0; k < 3; ++k) step.run({{"x", x}});
+      sha256[fused] = state.sha256();
+      arena_bytes[fused] = step.summary().arena_bytes;
+    }
+    EXPECT_EQ(sha256[0], sha256[1]) << optimizer;
+    EXPECT_LT(arena_bytes[1], arena_bytes[0] - 256 * 1024) << optimizer;
+  }
 }
 
 class FuseBits : public ::testing::TestWithParam<const char*> {};
@@ -119,7 +189,7 @@ TEST(Fuse, ReadersOfWhatTheMergedNodeMakesStayBehindIt) {
   const Value z = relu(y);
   const Value sum = add(after, z);
   GraphData fused = graph.data();
-  fuse(fused, {sum.id()});
+  fuse(fused, {sum.id()}, kernels::DeviceModel());
   EXPECT_EQ(count(fused, "activation"), 0);
   EXPECT_EQ(fused.values[static_cast<std::size_t>(z.id())].producer, 0);
   EXPECT_EQ(fused.values[static_cast<std::size_t>(y.id())].producer, 0);
@@ -149,7 +219,7 @@ TEST(Fuse, MakesNoMergeThatWouldCloseACycle) {
 
 double milliseconds_of_fuse(GraphData& graph, const std::vector<int>& outputs) {
   const auto start = std::chrono::steady_clock::now();
-  fuse(graph, outputs);
+  fuse(graph, outputs, kernels::DeviceModel());
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
       .count();
 }

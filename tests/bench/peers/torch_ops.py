@@ -81,4 +81,21 @@ def optimizer_step(name, inputs):
     return update.step, results
 
 
-OPTIMIZERS = ('sgd', 'sgd_momentum', 'adamw')
+def weight_update(_, inputs):
+    """The gradient of one weight and its update by AdamW, with the settings of the OpCase."""
+    import torch
+    dy, x, parameter, first, second = inputs
+    parameter.grad = torch.empty_like(parameter)
+    update = torch.optim.AdamW([parameter], lr=0.0625 * 1.25, weight_decay=0.05, fused=True)
+    update.state[parameter] = {'step': torch.zeros((), device=parameter.device),
+                               'exp_avg': first, 'exp_avg_sq': second}
+
+    def step():
+        torch.mm(dy.t(), x, out=parameter.grad)
+        update.step()
+    return step, [parameter, first, second]
+
+
+# What updates its inputs: name and inputs -> the step and what it leaves.
+UPDATES = {'sgd': optimizer_step, 'sgd_momentum': optimizer_step, 'adamw': optimizer_step,
+           'weight_update': weight_update}

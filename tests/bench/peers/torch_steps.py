@@ -184,8 +184,8 @@ def op_step(given):
     import torch
     name, tensors = given['name'], load(given)
     inputs = [x.long() if x.dtype == torch.int32 else x for x in numbered(tensors, 'input')]
-    if name in torch_ops.OPTIMIZERS:
-        step, results = torch_ops.optimizer_step(name, inputs)
+    if name in torch_ops.UPDATES:
+        step, results = torch_ops.UPDATES[name](name, inputs)
         step()
         return step, [digest(tensor) for tensor in results]
     function = torch_ops.formulas()[name]

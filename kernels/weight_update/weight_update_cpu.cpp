@@ -1,0 +1,118 @@
+// A weight's gradient and its update on the CPU: strips of the product are handed to the update
+// while they are in cache. Bound by the FMAs and, 12 to 24 bytes an element, by memory.
+#undef HWY_TARGET_INCLUDE
+// clang-format off
+#define HWY_TARGET_INCLUDE "kernels/weight_update/weight_update_cpu.cpp"
+#include "hwy/foreach_target.h"
+#include "kernels/host/dispatch.h"
+#include "kernels/host/vector.h"
+#include "kernels/optimizer_step/update_vector.h"
+// clang-format on
+#include "kernels/host/gemm.h"
+#include "kernels/host/offer.h"
+#include "kernels/linear/linear_gemm.h"
+#include "kernels/optimizer_step/rates.h"
+#include "kernels/weight_update/weight_update.h"
+
+#ifndef FORNAX_WEIGHT_UPDATE
+#define FORNAX_WEIGHT_UPDATE
+namespace fornax::weight_update {
+
+/// Of the whole weight; the gradient's pointer is none.
+struct Update {
+  kernels::TensorPointers weight;
+  std::int64_t stride = 0;
+  bool is_adamw = false;
+  numeric::SgdRates<float> sgd{};
+  numeric::AdamWRates<float> adamw{};
+};
+
+}  // namespace fornax::weight_update
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace fornax::weight_update::HWY_NAMESPACE {
+namespace rules = optimizer_step::HWY_NAMESPACE;
+
+void update_tile(const Update& update, const kernels::TensorPointers& tile,
+                 const kernels::UpdatedRows& rows) {
+  if (update.is_adamw) return rules::adamw_rows(update.adamw, tile, rows);
+  tile.m ? rules::sgd_momentum_rows(update.sgd, tile, rows)
+         : rules::sgd_rows(update.sgd, tile, rows);
+}
+
+}  // namespace fornax::weight_update::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fornax::weight_update {
+namespace {
+
+using kernels::KernelArgs;
+using kernels::WeightUpdateOperands;
+
+void apply_update(const void* context, float* gradient, std::int64_t stride,
+                  const host::GemmBlock& at) {
+  const auto& update = *static_cast<const Update*>(context);
+  kernels::TensorPointers tile = update.weight.from(at.row * update.stride + at.column);
+  tile.g = gradient;
+  const bool whole = at.columns == stride && stride == update.stride;
+  if (whole)
+    FORNAX_DISPATCH(update_tile)(update, tile, {1, at.rows * at.columns, 0, 0});
+  else
+    FORNAX_DISPATCH(update_tile)(update, tile, {at.rows, at.columns, update.stride, stride});
+}
+
+host::Gemm gradient_gemm(const Shape& dy, const Shape& x) {
+  host::Gemm g = kernels::wgrad_gemm(kernels::linear_wgrad_shape(dy, x));
+  g.keeps_outputs = false;
+  return g;
+}
+
+kernels::TensorPointers pointers(const KernelArgs& args, const WeightUpdateOperands& operands) {
+  kernels::TensorPointers t{};
+  t.p = t.g = args.in[WeightUpdateOperands::parameter].as<float>();
+  t.new_p = args.out[0].as<float>();
+  if (operands.moments > 0)
+    t.m = args.in[operands.moment(0)].as<float>(), t.new_m = args.out[1].as<float>();
+  if (operands.moments > 1)
+    t.v = args.in[operands.moment(1)].as<float>(), t.new_v = args.out[2].as<float>();
+  return t;
+}
+
+void launch(const KernelArgs& args) {
+  host::Gemm g = gradient_gemm(args.in[0].shape(), args.in[1].shape());
+  Update update;
+  update.weight = pointers(args, kernels::weight_update_operands(*args.attributes));
+  update.stride = g.c_stride;
+  update.is_adamw = args.attributes->text("update") == "adamw";
+  if (update.is_adamw)
+    update.adamw = kernels::adamw_rates_of<float>(args, 0);
+  else
+    update.sgd = kernels::sgd_rates_of<float>(args, 0);
+  g.a.data = args.in[WeightUpdateOperands::dy].as<float>();
+  g.b.data = args.in[WeightUpdateOperands::x].as<float>();
+  g.epilogue = {apply_update, &update, {update.weight.m, update.weight.v, update.weight.p}};
+  host::gemm(g, args.workspace, args.threads);
+}
+
+kernels::Offer offer(const kernels::Signature& s, const kernels::DeviceModel& model) {
+  const host::Gemm g = gradient_gemm(s.in[0].shape, s.in[1].shape);
+  if (g.K > g.sum_chunk)
+    return {"linear_wgrad_update_strips: at most " + std::to_string(g.sum_chunk) + " rows, got " +
+            std::to_string(g.K)};
+  return host::offer_f32(s, "linear_wgrad_update_strips",
+                         host::gemm_workspace_bytes(g, model.threads));
+}
+
+const kernels::Kernel kKernels[] = {
+    {"linear_wgrad_update", "linear_wgrad_update_strips", offer, nullptr, launch},
+};
+
+}  // namespace
+}  // namespace fornax::weight_update
+
+namespace fornax::kernels {
+std::span<const Kernel> weight_update_cpu_kernels() { return weight_update::kKernels; }
+}  // namespace fornax::kernels
+#endif
