@@ -78,35 +78,42 @@ HWY_NOINLINE inline void adamw_subnormal(const numeric::AdamWRates<float>& rates
   num::store(v, t.new_v);
 }
 
+/// update(pointers of a row, i, what is loaded there)
+template <class Update>
+FORNAX_NUMERIC_FN void for_rows(const kernels::TensorPointers& tensor,
+                                const kernels::UpdatedRows& rows, const Update& update) {
+  for (std::int64_t row = 0; row < rows.count; ++row) {
+    const kernels::TensorPointers t = row_of(tensor, rows, row);
+    num::for_vectors(0, rows.columns,
+                     [&](std::int64_t i, auto zero) FORNAX_LAMBDA { update(t, i, zero); });
+  }
+}
+
 FORNAX_NUMERIC_FN void sgd_rows(const numeric::SgdRates<float>& rates_of,
                                 const kernels::TensorPointers& tensor,
                                 const kernels::UpdatedRows& rows) {
   const numeric::SgdRates<float> rates = rates_of;
-  for (std::int64_t row = 0; row < rows.count; ++row) {
-    const kernels::TensorPointers t = row_of(tensor, rows, row);
-    num::for_vectors(0, rows.columns, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
-      using T = decltype(zero);
-      T p = num::load(t.p + i, T());
-      num::sgd_update(rates, p, num::load(t.g + i, T()));
-      num::store(p, t.new_p + i);
-    });
-  }
+  for_rows(tensor, rows,
+           [&](const kernels::TensorPointers& t, std::int64_t i, auto zero) FORNAX_LAMBDA {
+             using T = decltype(zero);
+             T p = num::load(t.p + i, T());
+             num::sgd_update(rates, p, num::load(t.g + i, T()));
+             num::store(p, t.new_p + i);
+           });
 }
 
 FORNAX_NUMERIC_FN void sgd_momentum_rows(const numeric::SgdRates<float>& rates_of,
                                          const kernels::TensorPointers& tensor,
                                          const kernels::UpdatedRows& rows) {
   const numeric::SgdRates<float> rates = rates_of;
-  for (std::int64_t row = 0; row < rows.count; ++row) {
-    const kernels::TensorPointers t = row_of(tensor, rows, row);
-    num::for_vectors(0, rows.columns, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
-      using T = decltype(zero);
-      T p = num::load(t.p + i, T()), m = num::load(t.m + i, T());
-      num::sgd_momentum_update(rates, p, num::load(t.g + i, T()), m);
-      num::store(p, t.new_p + i);
-      num::store(m, t.new_m + i);
-    });
-  }
+  for_rows(tensor, rows,
+           [&](const kernels::TensorPointers& t, std::int64_t i, auto zero) FORNAX_LAMBDA {
+             using T = decltype(zero);
+             T p = num::load(t.p + i, T()), m = num::load(t.m + i, T());
+             num::sgd_momentum_update(rates, p, num::load(t.g + i, T()), m);
+             num::store(p, t.new_p + i);
+             num::store(m, t.new_m + i);
+           });
 }
 
 /// The elements of a vector or one, at i; false and nothing done where m is subnormal.

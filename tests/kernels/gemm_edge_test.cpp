@@ -19,6 +19,14 @@ struct Shape3 {
   bool b_transposed;
 };
 
+std::vector<float> drawn(std::int64_t count, unsigned seed) {
+  std::mt19937 engine(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> numbers(static_cast<std::size_t>(count));
+  for (float& x : numbers) x = normal(engine);
+  return numbers;
+}
+
 std::vector<float> product(const Shape3& s, const float* a, const float* b, int threads) {
   std::vector<float> c(static_cast<std::size_t>(s.M * s.N));
   Gemm g;
@@ -32,16 +40,11 @@ std::vector<float> product(const Shape3& s, const float* a, const float* b, int 
 }
 
 TEST(GemmEdge, ReadsNothingPastAnOperand) {
-  std::mt19937 engine(23);
-  std::normal_distribution<float> normal;
   // Few rows: threads share columns, and a part of 100 may fill vectors where all of them do not.
   for (const std::int64_t N : {100, 108, 33, 96}) {
     for (const bool b_transposed : {true, false}) {
       const Shape3 s{20, N, 400, b_transposed};
-      std::vector<float> a(static_cast<std::size_t>(s.M * s.K)),
-          b(static_cast<std::size_t>(s.N * s.K));
-      for (float& x : a) x = normal(engine);
-      for (float& x : b) x = normal(engine);
+      const std::vector<float> a = drawn(s.M * s.K, 23), b = drawn(s.N * s.K, 24);
       const BeforeAHole last_a(a), last_b(b);
       const std::vector<float> expected = product(s, a.data(), b.data(), 1);
       for (const int threads : {1, 2, 3, 7}) {
@@ -54,21 +57,22 @@ TEST(GemmEdge, ReadsNothingPastAnOperand) {
 }
 
 struct Taken {
-  std::vector<float> c;
+  float* c;
   std::int64_t stride;
 };
 
 void take(const void* context, float* block, std::int64_t stride, const GemmBlock& at) {
   const auto& taken = *static_cast<const Taken*>(context);
   for (std::int64_t i = 0; i < at.rows; ++i) {
-    float* to = const_cast<float*>(taken.c.data()) + (at.row + i) * taken.stride + at.column;
+    float* to = taken.c + (at.row + i) * taken.stride + at.column;
     std::memcpy(to, block + i * stride, static_cast<std::size_t>(at.columns) * sizeof(float));
   }
 }
 
 /// a and b seen transposed; outputs that go to the epilogue alone.
 std::vector<float> product_by_strips(const Shape3& s, const float* a, const float* b, int threads) {
-  const Taken taken{std::vector<float>(static_cast<std::size_t>(s.M * s.N)), s.N};
+  std::vector<float> c(static_cast<std::size_t>(s.M * s.N));
+  const Taken taken{c.data(), s.N};
   Gemm g;
   g.M = s.M, g.N = s.N, g.K = s.K;
   g.a = {a, 1, s.M}, g.b = {b, 1, s.N};
@@ -76,19 +80,14 @@ std::vector<float> product_by_strips(const Shape3& s, const float* a, const floa
   g.epilogue = {take, &taken, {}};
   std::vector<std::byte> space(static_cast<std::size_t>(gemm_workspace_bytes(g, threads)));
   gemm(g, space, threads);
-  return taken.c;
+  return c;
 }
 
 TEST(GemmEdge, StripsReadNothingPastAnOperand) {
-  std::mt19937 engine(29);
-  std::normal_distribution<float> normal;
   for (const Shape3& s :
        {Shape3{61, 96, 20, true}, Shape3{28, 112, 128, true}, Shape3{30, 100, 20, true},
         Shape3{45, 1024, 9, true}, Shape3{15, 33, 200, true}, Shape3{17, 600, 512, true}}) {
-    std::vector<float> a(static_cast<std::size_t>(s.M * s.K)),
-        b(static_cast<std::size_t>(s.N * s.K));
-    for (float& x : a) x = normal(engine);
-    for (float& x : b) x = normal(engine);
+    const std::vector<float> a = drawn(s.M * s.K, 29), b = drawn(s.N * s.K, 30);
     const BeforeAHole last_a(a), last_b(b);
     const std::vector<float> expected = product(s, a.data(), b.data(), 1);
     for (const int threads : {1, 2, 3, 7}) {
