@@ -51,7 +51,8 @@ struct Gemm {
   std::int64_t row_unit = 1;
   GemmEpilogue epilogue;
   bool resumes = false;  ///< band products: chains go on from c
-  /// false: c is null, outputs are there for the epilogue alone; K <= sum_chunk, one chain.
+  /// false: c is null, outputs are there for the epilogue alone; K <= sum_chunk, one chain;
+  /// row_unit 1.
   bool keeps_outputs = true;
 };
 

@@ -1,5 +1,5 @@
 // A weight's gradient and its update on the CPU: strips of the product are handed to the update
-// while they are in cache. Bound by the FMAs and, 12 to 24 bytes an element, by memory.
+// while they are in cache. Bound by the FMAs and, 8 to 24 bytes an element, by memory.
 #undef HWY_TARGET_INCLUDE
 // clang-format off
 #define HWY_TARGET_INCLUDE "kernels/weight_update/weight_update_cpu.cpp"
@@ -18,7 +18,7 @@
 #define FORNAX_WEIGHT_UPDATE
 namespace fornax::weight_update {
 
-/// Of the whole weight; the gradient's pointer is none.
+/// Of the whole weight. Its gradient is there for a strip alone, whose pointers have it.
 struct Update {
   kernels::TensorPointers weight;
   std::int64_t stride = 0;
@@ -34,11 +34,11 @@ HWY_BEFORE_NAMESPACE();
 namespace fornax::weight_update::HWY_NAMESPACE {
 namespace rules = optimizer_step::HWY_NAMESPACE;
 
-void update_tile(const Update& update, const kernels::TensorPointers& tile,
-                 const kernels::UpdatedRows& rows) {
-  if (update.is_adamw) return rules::adamw_rows(update.adamw, tile, rows);
-  tile.m ? rules::sgd_momentum_rows(update.sgd, tile, rows)
-         : rules::sgd_rows(update.sgd, tile, rows);
+void update_strip(const Update& update, const kernels::TensorPointers& strip,
+                  const kernels::UpdatedRows& rows) {
+  if (update.is_adamw) return rules::adamw_rows(update.adamw, strip, rows);
+  strip.m ? rules::sgd_momentum_rows(update.sgd, strip, rows)
+          : rules::sgd_rows(update.sgd, strip, rows);
 }
 
 }  // namespace fornax::weight_update::HWY_NAMESPACE
@@ -54,13 +54,9 @@ using kernels::WeightUpdateOperands;
 void apply_update(const void* context, float* gradient, std::int64_t stride,
                   const host::GemmBlock& at) {
   const auto& update = *static_cast<const Update*>(context);
-  kernels::TensorPointers tile = update.weight.from(at.row * update.stride + at.column);
-  tile.g = gradient;
-  const bool whole = at.columns == stride && stride == update.stride;
-  if (whole)
-    FORNAX_DISPATCH(update_tile)(update, tile, {1, at.rows * at.columns, 0, 0});
-  else
-    FORNAX_DISPATCH(update_tile)(update, tile, {at.rows, at.columns, update.stride, stride});
+  kernels::TensorPointers strip = update.weight.from(at.row * update.stride + at.column);
+  strip.g = gradient;
+  FORNAX_DISPATCH(update_strip)(update, strip, {at.rows, at.columns, update.stride, stride});
 }
 
 host::Gemm gradient_gemm(const Shape& dy, const Shape& x) {
