@@ -2,6 +2,7 @@
 #include "kernels/host/gemm_transposed.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/host/gemm_ahead.h"
 #include "kernels/host/gemm_blocking.h"
@@ -17,6 +18,7 @@ constexpr std::int64_t block_columns = 112;          // of c, rows of b that a p
 constexpr std::int64_t fetched_floats = 512 * 1024;  // of b that no L2 has: rows are asked for
 constexpr std::int64_t unit_products = 256 * 1024;   // fma of the least part of a thread
 constexpr std::int64_t pack_part_floats = 8 * 1024;  // to pack that are worth waking a thread
+constexpr std::int64_t copies_floats = 1024 * 1024;  // of all threads' packed a; else they share it
 
 /// Extents of packed a, in panels of a tile's columns, and of b's blocks.
 struct Layout {
@@ -24,6 +26,7 @@ struct Layout {
   std::int64_t panels, panel;
   std::int64_t depth, pieces;
   int threads;
+  bool copies;  ///< each thread packs all of a
   std::int64_t packed_floats(std::int64_t K) const { return round_up(padded_rows * K, 16) + 16; }
 };
 
@@ -36,6 +39,7 @@ Layout layout_of(const Gemm& g, const TileShape& tile, int threads) {
   layout.pieces = divide_up(g.K, std::max<std::int64_t>(piece_floats / layout.padded_rows, 8));
   layout.depth = round_up(divide_up(g.K, layout.pieces), 8);
   layout.pieces = divide_up(g.K, layout.depth);
+  layout.copies = layout.threads * layout.packed_floats(g.K) <= copies_floats;
   return layout;
 }
 
@@ -50,21 +54,26 @@ float* packed_panel(const Layout& layout, float* packed, std::int64_t k, std::in
   return packed + k * layout.padded_rows + p * layout.panel * depth;
 }
 
-void pack(const Gemm& g, const GemmKernels& kernels, const Layout& layout, float* packed) {
+/// Panels [begin, end) of all pieces.
+void pack(const Gemm& g, const GemmKernels& kernels, const Layout& layout, float* packed,
+          ShareRange panels) {
+  for (std::int64_t i = panels.begin; i < panels.end; ++i) {
+    const std::int64_t k = i / layout.panels * layout.depth, p = i % layout.panels;
+    const std::int64_t depth = std::min(layout.depth, g.K - k), row = p * layout.panel;
+    const GemmOperand from{g.a.data + row * g.a.row_stride + k * g.a.column_stride, g.a.row_stride,
+                           g.a.column_stride};
+    kernels.pack({from, depth, std::min(layout.panel, g.M - row), panel_columns(layout, p),
+                  packed_panel(layout, packed, k, depth, p)});
+  }
+}
+
+void pack_together(const Gemm& g, const GemmKernels& kernels, const Layout& layout, float* packed) {
   const std::int64_t grain =
       divide_up(pack_part_floats, layout.depth * std::min(layout.panel, layout.padded_rows));
-  parallel_for(
-      layout.pieces * layout.panels, grain, layout.threads,
-      [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) {
-          const std::int64_t k = i / layout.panels * layout.depth, p = i % layout.panels;
-          const std::int64_t depth = std::min(layout.depth, g.K - k), row = p * layout.panel;
-          const GemmOperand from{g.a.data + row * g.a.row_stride + k * g.a.column_stride,
-                                 g.a.row_stride, g.a.column_stride};
-          kernels.pack({from, depth, std::min(layout.panel, g.M - row), panel_columns(layout, p),
-                        packed_panel(layout, packed, k, depth, p)});
-        }
-      });
+  parallel_for(layout.pieces * layout.panels, grain, layout.threads,
+               [&](std::int64_t begin, std::int64_t end) {
+                 pack(g, kernels, layout, packed, {begin, end});
+               });
 }
 
 /// One panel of c^T for `rows` rows of b from t.a on.
@@ -122,17 +131,29 @@ bool is_transposed(const Gemm& g) {
 }
 
 std::int64_t transposed_workspace_floats(const Gemm& g, const TileShape& tile, int threads) {
-  return layout_of(g, tile, threads).packed_floats(g.K);
+  const Layout layout = layout_of(g, tile, threads);
+  return (layout.copies ? layout.threads : 1) * layout.packed_floats(g.K);
 }
 
 void run_transposed(const Gemm& g, const GemmKernels& kernels, float* space, int threads) {
   const Layout layout = layout_of(g, kernels.shape, threads);
-  pack(g, kernels, layout, space);
+  if (!layout.copies) pack_together(g, kernels, layout, space);
   // In whole vectors: their rows are turned at once.
   const std::int64_t grain = round_up(divide_up(unit_products, g.M * g.K), kernels.shape.lanes);
-  parallel_for(g.N, grain, layout.threads, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t n = begin; n < end; n += block_columns)
-      multiply_block(g, kernels, layout, {0, g.M, n, std::min(block_columns, end - n)}, space);
+  GuidedShares shares(g.N, grain, layout.threads);
+  parallel_for(layout.threads, 1, layout.threads, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i) {
+      const int thread = static_cast<int>(i);
+      float* packed = layout.copies ? space + i * layout.packed_floats(g.K) : space;
+      bool is_packed = !layout.copies;
+      for (ShareRange part = shares.next(thread); !part.empty(); part = shares.next(thread)) {
+        if (!std::exchange(is_packed, true))
+          pack(g, kernels, layout, packed, {0, layout.pieces * layout.panels});
+        for (std::int64_t n = part.begin; n < part.end; n += block_columns)
+          multiply_block(g, kernels, layout, {0, g.M, n, std::min(block_columns, part.end - n)},
+                         packed);
+      }
+    }
   });
 }
 
