@@ -20,6 +20,24 @@ struct GemmBlock {
   std::int64_t column, columns;
 };
 
+struct TileArguments;
+
+/// With outputs that are not kept: how the epilogue of a strip of rows goes on between the products
+/// of the thread's next strip, where its memory and its divisions take little of their time. Used
+/// where a strip is contiguous, in place of GemmEpilogue::apply. `state` is the thread's own.
+struct GemmBeside {
+  static constexpr std::int64_t state_bytes = 1024;  ///< aligned to a cache line
+  static constexpr std::int64_t least_rows = 7, most_rows = 12;
+  static constexpr std::int64_t depth_of_vector = 3;  ///< steps of k beside a vector of outputs
+  /// The work on `count` outputs of c from `at` on, which lie in `outputs`.
+  void (*begin)(const void* context, void* state, float* outputs, std::int64_t at,
+                std::int64_t count);
+  /// Tiles of so many rows, as GemmKernels::rows_together has them, and the work.
+  void (*tiles[most_rows + 1])(const TileArguments&, void* state);
+  /// What is left of the work.
+  void (*finish)(void* state);
+};
+
 /// What happens to finished outputs while they are in cache. `apply` gets the address of the
 /// block's first element. Blocks cover c exactly once, each after its whole sum over K; they may
 /// come from several threads at once and in any order but that of Gemm::row_unit.
@@ -31,6 +49,7 @@ struct GemmEpilogue {
   /// null: none. Some of them are asked for beside the product.
   static constexpr std::int64_t most_beside = 3;
   const float* beside[most_beside] = {};
+  const GemmBeside* between = nullptr;  ///< used where not null
 };
 
 /// c[m, n] = sum over k of a[m, k] * b[n, k], f32; then the epilogue.

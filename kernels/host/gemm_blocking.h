@@ -51,10 +51,11 @@ inline std::int64_t tile_begin(std::int64_t rows, std::int64_t count, std::int64
   return rows / count * index + std::min(index, rows % count);
 }
 
-/// The near-equal tiles of `rows` rows, the taller ones first: run(first row, tiles, their height).
+/// The near-equal tiles of `rows` rows, of `most` at most, the taller ones first:
+/// run(first row, tiles, their height).
 template <class Run>
-void for_tiles(std::int64_t rows, const TileShape& tile, const Run& run) {
-  const std::int64_t count = divide_up(rows, tile.rows);
+void for_tiles(std::int64_t rows, std::int64_t most, const Run& run) {
+  const std::int64_t count = divide_up(rows, most);
   const std::int64_t height = rows / count, tall = rows % count;
   if (tall > 0) run(0, tall, height + 1);
   run(tall * (height + 1), count - tall, height);

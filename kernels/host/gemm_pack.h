@@ -9,16 +9,10 @@
 #include <algorithm>
 #include <cstring>
 
-#include "hwy/highway.h"
-#include "kernels/host/gemm_tile.h"
+#include "kernels/host/register_tile.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fornax::host::HWY_NAMESPACE {
-namespace hn = hwy::HWY_NAMESPACE;
-
-using D = hn::ScalableTag<float>;
-using V = hn::Vec<D>;
-constexpr int lanes = HWY_LANES(float);
 
 inline void pack_elements(const PackArguments& p, std::int64_t first_depth) {
   for (std::int64_t k = first_depth; k < p.depth; ++k) {

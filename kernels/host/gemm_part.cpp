@@ -124,7 +124,7 @@ void multiply_panel(const Part& part, const Piece& piece, std::int64_t j, std::i
   t.depth = piece.depth, t.columns = columns, t.start = piece.start;
   t.c_share = outputs_to_fetch(part, piece);
   t.ahead = ahead.range, t.aheads = ahead.count;
-  for_tiles(block.rows, part.kernels.shape,
+  for_tiles(block.rows, part.kernels.shape.rows,
             [&](std::int64_t begin, std::int64_t number, std::int64_t height) {
               t.tiles = number;
               multiply_tiles(part, piece, t, begin, height, vectors);

@@ -16,37 +16,49 @@ constexpr std::int64_t strip_tiles = 2;               // share a panel of b in L
 constexpr std::int64_t block_floats = 256 * 1024;     // of b's columns; stay in L2
 constexpr std::int64_t in_place_depth = 128;          // of columns read where they lie
 constexpr std::int64_t pack_part_floats = 16 * 1024;  // to pack that are worth waking a thread
+constexpr std::int64_t least_rows_between = 8;        // fewer leave FMAs idle
 constexpr std::int64_t depth_of_matrix = 64;          // whose FMAs hide one matrix of the epilogue
 
 /// How a product is cut: blocks of columns, and for each all strips.
 struct Layout {
   std::int64_t strips, panels, columns;  ///< panels and columns of a block
-  std::int64_t strip_rows;               ///< at most
+  std::int64_t strip_rows, tile_rows;    ///< at most
   bool in_place;                         ///< b's columns are not packed
+  bool between;  ///< strips are contiguous, and their tiles leave registers to GemmBeside
   int threads;
 
   std::int64_t packed_b_floats(std::int64_t K, const TileShape& tile) const {
     return in_place ? 0 : round_up(panels * tile.columns() * K + gemm_pack_slack, 16);
   }
-  /// Of each thread: a strip of a, and its outputs behind it.
+  /// Of each thread: a strip of a, and behind it its outputs and those of the strip before.
   std::int64_t strip_a_floats(std::int64_t K) const {
     return round_up(strip_rows * K + gemm_pack_slack, 16);
   }
   std::int64_t own_floats(std::int64_t K) const {
-    return strip_a_floats(K) + round_up(strip_rows * columns, 16);
+    return strip_a_floats(K) + (between ? 2 : 1) * output_floats();
   }
+  std::int64_t output_floats() const { return round_up(strip_rows * columns, 16); }
 };
+
+/// Rows of a tile beside whose products a strip before is worked on: as many as these products have
+/// time for, if that is not too few.
+std::int64_t rows_between(std::int64_t K) {
+  const std::int64_t vectors = K / GemmBeside::depth_of_vector;
+  return std::clamp(vectors / gemm_tile_vectors, least_rows_between, GemmBeside::most_rows);
+}
 
 Layout layout_of(const Gemm& g, const TileShape& tile, int threads) {
   Layout layout{};
   layout.threads = useful_threads(g, threads);
-  layout.strip_rows = strip_tiles * tile.rows;
-  layout.strips = std::min(round_up(divide_up(g.M, layout.strip_rows), layout.threads), g.M);
   const std::int64_t panels = divide_up(g.N, tile.columns());
   const std::int64_t most =
       std::max<std::int64_t>(block_floats / std::max<std::int64_t>(g.K, 1) / tile.columns(), 1);
   layout.panels = divide_up(panels, divide_up(panels, most));
   layout.columns = std::min(g.N, layout.panels * tile.columns());
+  layout.between = tile.lanes == 16 && layout.columns == g.N && g.c_stride == g.N;
+  layout.tile_rows = layout.between ? rows_between(g.K) : tile.rows;
+  layout.strip_rows = strip_tiles * layout.tile_rows;
+  layout.strips = std::min(round_up(divide_up(g.M, layout.strip_rows), layout.threads), g.M);
   // A vector must not pass the end of the last row; rows pages apart share a set of L1.
   layout.in_place = g.b.row_stride == 1 && g.K <= in_place_depth && g.N % tile.lanes == 0 &&
                     g.b.column_stride % page_floats != 0;
@@ -59,6 +71,18 @@ struct Strips {
   const GemmKernels& kernels;
   const Layout layout;
   float* packed_b;
+  /// The work on a strip between the products of the next; null: all of it after its own.
+  const GemmBeside* between() const { return layout.between ? gemm.epilogue.between : nullptr; }
+};
+
+/// What a thread has for itself.
+struct Own {
+  float* a;
+  float* outputs;         ///< of the next strip
+  float* outputs_before;  ///< worked on
+  bool is_first = true;   ///< strip, to which columns read in place may be new
+  bool works = false;     ///< the strip before is not finished
+  alignas(64) std::byte state[GemmBeside::state_bytes] = {};
 };
 
 /// Panels [begin, end) of the block of `columns` columns from b on.
@@ -99,18 +123,45 @@ Ahead beside(const Strips& s, const GemmBlock& at, std::int64_t steps) {
   return ahead;
 }
 
-/// One strip; `own` has room for its rows of a and its outputs. `first`: of the thread, to which
-/// columns read in place may be new.
-void run_strip(const Strips& s, const GemmBlock& at, float* own, bool first) {
+/// The strip's tiles in one panel of b, of t.columns columns.
+void multiply_panel(const Strips& s, std::int64_t rows, TileArguments t, Own& own) {
+  const TileShape& tile = s.kernels.shape;
+  const GemmBeside* between = own.works && t.columns == tile.columns() ? s.between() : nullptr;
+  float* outputs = t.c;
+  for_tiles(rows, s.layout.tile_rows,
+            [&](std::int64_t begin, std::int64_t number, std::int64_t height) {
+              t.a = own.a + begin * t.depth, t.a_stride = height, t.a_tile = height * t.depth;
+              t.c = outputs + begin * t.c_stride, t.tiles = number;
+              if (between && height >= GemmBeside::least_rows && height <= GemmBeside::most_rows)
+                return between->tiles[height](t, own.state);
+              s.kernels.rows_together[height][t.columns > tile.lanes ? gemm_tile_vectors : 1](t);
+            });
+}
+
+/// The outputs of a strip are there.
+void hand_over(const Strips& s, const GemmBlock& at, Own& own) {
+  const GemmEpilogue& epilogue = s.gemm.epilogue;
+  const GemmBeside* between = s.between();
+  if (!between) return epilogue.apply(epilogue.context, own.outputs, at.columns, at);
+  if (own.works) between->finish(own.state);
+  between->begin(epilogue.context, own.state, own.outputs, at.row * s.gemm.c_stride,
+                 at.rows * at.columns);
+  own.works = true;
+  std::swap(own.outputs, own.outputs_before);
+}
+
+void run_strip(const Strips& s, const GemmBlock& at, Own& own) {
   const Gemm& g = s.gemm;
   const TileShape& tile = s.kernels.shape;
-  const std::int64_t panel_steps = divide_up(at.rows, tile.rows) * tile.requests(g.K);
-  float* outputs = own + s.layout.strip_a_floats(g.K);
-  for_tiles(at.rows, tile, [&](std::int64_t begin, std::int64_t number, std::int64_t height) {
-    for (std::int64_t row = begin; row < begin + number * height; row += height)
-      s.kernels.pack({from(g.a, at.row + row, 0), g.K, height, height, own + row * g.K});
-  });
-  Ahead ahead = beside(s, at, divide_up(at.columns, tile.columns()) * panel_steps);
+  const std::int64_t panel_steps = divide_up(at.rows, s.layout.tile_rows) * tile.requests(g.K);
+  for_tiles(
+      at.rows, s.layout.tile_rows,
+      [&](std::int64_t begin, std::int64_t number, std::int64_t height) {
+        for (std::int64_t row = begin; row < begin + number * height; row += height)
+          s.kernels.pack({from(g.a, at.row + row, 0), g.K, height, height, own.a + row * g.K});
+      });
+  Ahead ahead{};
+  if (!s.between()) ahead = beside(s, at, divide_up(at.columns, tile.columns()) * panel_steps);
   const int shared = ahead.count;
   TileArguments t{};
   t.c_stride = at.columns;
@@ -118,23 +169,25 @@ void run_strip(const Strips& s, const GemmBlock& at, float* own, bool first) {
   t.ahead = ahead.range;
   for (std::int64_t j = 0; j < at.columns; j += tile.columns()) {
     t.columns = std::min<std::int64_t>(tile.columns(), at.columns - j);
-    const bool wide = t.columns > tile.lanes;
     const GemmOperand b = from(g.b, at.column + j, 0);
     t.b = s.layout.in_place ? b.data : s.packed_b + j * g.K;
     t.b_stride = s.layout.in_place ? b.column_stride : tile.columns();
+    t.c = own.outputs + j;
     ahead.count = shared;
-    if (s.layout.in_place && first)
+    if (s.layout.in_place && own.is_first)
       ahead.add(from(b, t.columns, 0),
                 std::min<std::int64_t>(tile.columns(), at.columns - j - t.columns), g.K,
                 panel_steps);
     t.aheads = ahead.count;
-    for_tiles(at.rows, tile, [&](std::int64_t begin, std::int64_t number, std::int64_t height) {
-      t.a = own + begin * g.K, t.a_stride = height, t.a_tile = height * g.K;
-      t.c = outputs + begin * t.c_stride + j, t.tiles = number;
-      s.kernels.rows_together[height][wide ? gemm_tile_vectors : 1](t);
-    });
+    multiply_panel(s, at.rows, t, own);
   }
-  g.epilogue.apply(g.epilogue.context, outputs, t.c_stride, at);
+  own.is_first = false;
+  hand_over(s, at, own);
+}
+
+Own own_of(const Strips& s, float* space) {
+  float* outputs = space + s.layout.strip_a_floats(s.gemm.K);
+  return {space, outputs, s.layout.between ? outputs + s.layout.output_floats() : nullptr};
 }
 
 /// All strips of a block.
@@ -144,14 +197,14 @@ void run_block(const Strips& s, std::int64_t column, std::int64_t columns, float
   parallel_for(s.layout.threads, 1, s.layout.threads, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const int thread = static_cast<int>(i);
-      float* own = space + i * s.layout.own_floats(s.gemm.K);
-      bool first = true;
+      Own own = own_of(s, space + i * s.layout.own_floats(s.gemm.K));
       for (ShareRange range = strips.next(thread); !range.empty(); range = strips.next(thread))
         for (std::int64_t strip = range.begin; strip < range.end; ++strip) {
           const std::int64_t row = tile_begin(M, count, strip);
           const std::int64_t rows = tile_begin(M, count, strip + 1) - row;
-          run_strip(s, {row, rows, column, columns}, own, std::exchange(first, false));
+          run_strip(s, {row, rows, column, columns}, own);
         }
+      if (own.works) s.between()->finish(own.state);
     }
   });
 }

@@ -13,59 +13,17 @@
 #include "hwy/highway.h"
 #include "kernels/host/dispatch.h"
 #include "kernels/host/gemm_pack.h"
+#include "kernels/host/register_tile.h"
 // clang-format on
 
 HWY_BEFORE_NAMESPACE();
 namespace fornax::host {
 namespace HWY_NAMESPACE {
-static_assert(HWY_NATIVE_FMA, "a chain of fma needs a target that fuses multiply and add");
 
 // Accumulators fill the registers but for one row of b and a broadcast of a.
 constexpr int tile_rows = lanes == 16 ? 14 : lanes == 8 ? 6 : 12;
 // To ask for memory in the midst of a tile pays where its FMAs hide the loop's end; measured.
 constexpr TileShape tile_shape{tile_rows, lanes, lanes == 16 ? 32 : gemm_fetches_at_once};
-
-/// A row of accumulators from c, or into it; the columns beyond t.columns are not touched.
-template <int vectors>
-HWY_INLINE void load_row(const TileArguments& t, const float* from, V (&acc)[vectors]) {
-  const D d;
-  HWY_ALIGN float edge[vectors * lanes] = {};
-  if (t.columns != vectors * lanes) {
-    for (std::int64_t j = 0; j < t.columns; ++j) edge[j] = from[j];
-    from = edge;
-  }
-#pragma GCC unroll 4
-  for (int j = 0; j < vectors; ++j) acc[j] = hn::LoadU(d, from + j * lanes);
-}
-
-template <int vectors>
-HWY_INLINE void store_row(const TileArguments& t, V (&acc)[vectors], float* to) {
-  const D d;
-  if (t.columns == vectors * lanes) {
-#pragma GCC unroll 4
-    for (int j = 0; j < vectors; ++j) {
-      V v = acc[j];
-      if (t.start == TileStart::add) v = hn::Add(hn::LoadU(d, to + j * lanes), v);
-      hn::StoreU(v, d, to + j * lanes);
-    }
-    return;
-  }
-  HWY_ALIGN float edge[vectors * lanes];
-#pragma GCC unroll 4
-  for (int j = 0; j < vectors; ++j) hn::Store(acc[j], d, edge + j * lanes);
-  for (std::int64_t j = 0; j < t.columns; ++j)
-    to[j] = t.start == TileStart::add ? to[j] + edge[j] : edge[j];
-}
-
-/// __builtin_prefetch asks for the right to write only where every processor of the target has it;
-/// x86-64 processors without it take the instruction for none.
-HWY_INLINE void prefetch_to_write(float* line) {
-#if HWY_ARCH_X86_64
-  asm volatile("prefetchw %0" ::"m"(*line));
-#else
-  __builtin_prefetch(line, 1);
-#endif
-}
 
 HWY_INLINE void fetch_ahead(FetchAhead& ahead) {
   for (std::int64_t left = ahead.share; left > 0;) {
@@ -86,27 +44,6 @@ HWY_INLINE void fetch_outputs(const TileArguments& t, float* c, std::int64_t req
   if (t.start == TileStart::resume) c += rows * t.c_stride;
   for (std::int64_t i = begin; i < end; ++i)
     for (int j = 0; j < vectors * lanes; j += 16) prefetch_to_write(c + i * t.c_stride + j);
-}
-
-/// Four rows that lie apart share a pointer, so that pointers and strides fit the registers.
-constexpr int groups_of(int rows, bool apart) { return apart ? (rows + 3) / 4 : 1; }
-
-/// acc[i][j] = fma(a of row i, b[j], acc[i][j]) for one k.
-template <int rows, int vectors, bool apart>
-HWY_INLINE void add_products(const float* const (&a)[groups_of(rows, apart)],
-                             const std::int64_t (&stride)[4], const float* b,
-                             V (&acc)[rows][vectors]) {
-  const D d;
-  constexpr int groups = groups_of(rows, apart);
-  V bv[vectors];
-#pragma GCC unroll 4
-  for (int j = 0; j < vectors; ++j) bv[j] = hn::LoadU(d, b + j * lanes);
-#pragma GCC unroll 16
-  for (int i = 0; i < rows; ++i) {
-    const V av = hn::Set(d, apart ? a[(i / 4) % groups][stride[i % 4]] : a[0][i]);
-#pragma GCC unroll 4
-    for (int j = 0; j < vectors; ++j) acc[i][j] = hn::MulAdd(av, bv[j], acc[i][j]);
-  }
 }
 
 /// One tile of rows x (vectors * lanes) outputs held in registers over the whole depth; each step

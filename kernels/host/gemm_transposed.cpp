@@ -81,13 +81,14 @@ void multiply_panel(const Gemm& g, const GemmKernels& kernels, TileArguments t, 
   const std::int64_t vectors = t.b_stride / kernels.shape.lanes;
   const float* b = t.a;
   float* c = t.c;
-  for_tiles(rows, kernels.shape, [&](std::int64_t first, std::int64_t number, std::int64_t height) {
-    t.tiles = number;
-    t.a = b + first * g.b.row_stride;
-    t.a_tile = height * g.b.row_stride;
-    t.c = c + first * t.c_stride;
-    kernels.rows_apart[height][vectors](t);
-  });
+  for_tiles(rows, kernels.shape.rows,
+            [&](std::int64_t first, std::int64_t number, std::int64_t height) {
+              t.tiles = number;
+              t.a = b + first * g.b.row_stride;
+              t.a_tile = height * g.b.row_stride;
+              t.c = c + first * t.c_stride;
+              kernels.rows_apart[height][vectors](t);
+            });
 }
 
 /// Outputs of the block's columns: of c^T on the stack, then of c.

@@ -1,12 +1,15 @@
 // A weight's gradient and its update on the CPU: strips of the product are handed to the update
 // while they are in cache. Bound by the FMAs and, 8 to 24 bytes an element, by memory.
+#include <new>
+#include <utility>
+
 #undef HWY_TARGET_INCLUDE
 // clang-format off
 #define HWY_TARGET_INCLUDE "kernels/weight_update/weight_update_cpu.cpp"
 #include "hwy/foreach_target.h"
 #include "kernels/host/dispatch.h"
 #include "kernels/host/vector.h"
-#include "kernels/optimizer_step/update_vector.h"
+#include "kernels/weight_update/update_between.h"
 // clang-format on
 #include "kernels/host/gemm.h"
 #include "kernels/host/offer.h"
@@ -14,25 +17,8 @@
 #include "kernels/optimizer_step/rates.h"
 #include "kernels/weight_update/weight_update.h"
 
-#ifndef FORNAX_WEIGHT_UPDATE
-#define FORNAX_WEIGHT_UPDATE
-namespace fornax::weight_update {
-
-/// Of the whole weight. Its gradient is there for a strip alone, whose pointers have it.
-struct Update {
-  kernels::TensorPointers weight;
-  std::int64_t stride = 0;
-  bool is_adamw = false;
-  numeric::SgdRates<float> sgd{};
-  numeric::AdamWRates<float> adamw{};
-};
-
-}  // namespace fornax::weight_update
-#endif
-
 HWY_BEFORE_NAMESPACE();
 namespace fornax::weight_update::HWY_NAMESPACE {
-namespace rules = optimizer_step::HWY_NAMESPACE;
 
 void update_strip(const Update& update, const kernels::TensorPointers& strip,
                   const kernels::UpdatedRows& rows) {
@@ -40,6 +26,51 @@ void update_strip(const Update& update, const kernels::TensorPointers& strip,
   strip.m ? rules::sgd_momentum_rows(update.sgd, strip, rows)
           : rules::sgd_rows(update.sgd, strip, rows);
 }
+
+void begin_strip(const void* context, void* state, float* outputs, std::int64_t at,
+                 std::int64_t count) {
+  auto& work = *new (state) StripWork{};
+  work.update = *static_cast<const Update*>(context);
+  work.at = work.update.weight.from(at);
+  work.at.g = outputs;
+  work.waiting = work.none;
+  work.vectors = count / num::kLanes, work.rest = count % num::kLanes;
+}
+
+void finish_strip(void* state) {
+  auto& work = *static_cast<StripWork*>(state);
+  if (work.update.is_adamw) {
+    num::Vector parameter = load(work.waiting);
+    num::adamw_move(work.update.adamw, parameter, load(work.direction));
+    num::store(parameter, work.waiting);
+  }
+  const std::int64_t count = work.vectors * num::kLanes + work.rest;
+  if (count > 0) update_strip(work.update, work.at, {1, count, count, count});
+}
+
+template <class Work, std::size_t... row>
+constexpr host::GemmBeside beside(std::index_sequence<row...>) {
+  host::GemmBeside b{begin_strip, {}, finish_strip};
+  ((b.tiles[b.least_rows + row] = gemm::tiles_beside<b.least_rows + row, Work>), ...);
+  return b;
+}
+
+/// Null where a tile of the instruction set fills all registers: only vectors of 16 lanes have 32.
+template <int lanes>
+const host::GemmBeside* table_of(const Update& update) {
+  if constexpr (lanes == 16) {
+    using Rows =
+        std::make_index_sequence<host::GemmBeside::most_rows - host::GemmBeside::least_rows + 1>;
+    static constexpr host::GemmBeside adamw = beside<AdamWBetween>(Rows{});
+    static constexpr host::GemmBeside momentum = beside<SgdMomentumBetween>(Rows{});
+    static constexpr host::GemmBeside sgd = beside<SgdBetween>(Rows{});
+    return update.is_adamw ? &adamw : update.weight.m ? &momentum : &sgd;
+  } else {
+    return nullptr;
+  }
+}
+
+const host::GemmBeside* between_of(const Update& update) { return table_of<num::kLanes>(update); }
 
 }  // namespace fornax::weight_update::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -76,6 +107,10 @@ kernels::TensorPointers pointers(const KernelArgs& args, const WeightUpdateOpera
   return t;
 }
 
+bool is_in_place(const kernels::TensorPointers& t) {
+  return t.p == t.new_p && t.m == t.new_m && t.v == t.new_v;
+}
+
 void launch(const KernelArgs& args) {
   host::Gemm g = gradient_gemm(args.in[0].shape(), args.in[1].shape());
   Update update;
@@ -89,6 +124,7 @@ void launch(const KernelArgs& args) {
   g.a.data = args.in[WeightUpdateOperands::dy].as<float>();
   g.b.data = args.in[WeightUpdateOperands::x].as<float>();
   g.epilogue = {apply_update, &update, {update.weight.m, update.weight.v, update.weight.p}};
+  if (is_in_place(update.weight)) g.epilogue.between = FORNAX_DISPATCH(between_of)(update);
   host::gemm(g, args.workspace, args.threads);
 }
 
