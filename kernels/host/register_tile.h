@@ -19,6 +19,14 @@ using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 constexpr int lanes = HWY_LANES(float);
 
+/// `place`, which the compiler must read again: for constants that a tile has no registers for.
+template <class T>
+HWY_INLINE const T& read_again(const T& place) {
+  const T* at = &place;
+  asm volatile("" : "+r"(at)::"memory");
+  return *at;
+}
+
 /// __builtin_prefetch asks for the right to write only where every processor of the target has it;
 /// x86-64 processors without it take the instruction for none.
 HWY_INLINE void prefetch_to_write(float* line) {

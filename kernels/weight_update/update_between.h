@@ -20,14 +20,6 @@ namespace gemm = host::HWY_NAMESPACE;
 constexpr std::int64_t fetched_ahead = 128;  // floats; as far as 512 is as good
 static_assert(num::kLanes <= StripWork::most_lanes);
 
-/// The rates as a place that the compiler must read again: a tile has no registers for constants.
-template <class Rates>
-FORNAX_NUMERIC_FN const Rates& in_memory(const Rates& rates) {
-  const Rates* at = &rates;
-  asm volatile("" : "+r"(at)::"memory");
-  return *at;
-}
-
 FORNAX_NUMERIC_FN num::Vector load(const float* from) { return num::load(from, num::Vector()); }
 
 /// Where the work on a strip stands while a call of tiles goes on; what they have in common.
@@ -71,7 +63,7 @@ struct SgdBetween : Between {
   FORNAX_NUMERIC_FN void part() {
     if constexpr (number == 0) {
       num::Vector parameter = load(p);
-      num::sgd_update(in_memory(work.update.sgd), parameter, load(g));
+      num::sgd_update(gemm::read_again(work.update.sgd), parameter, load(g));
       num::store(parameter, p);
       advance<false, false>();
     }
@@ -84,7 +76,7 @@ struct SgdMomentumBetween : Between {
   FORNAX_NUMERIC_FN void part() {
     if constexpr (number == 0) {
       num::Vector parameter = load(p), moment = load(m);
-      num::sgd_momentum_update(in_memory(work.update.sgd), parameter, load(g), moment);
+      num::sgd_momentum_update(gemm::read_again(work.update.sgd), parameter, load(g), moment);
       num::store(parameter, p);
       num::store(moment, m);
       advance<true, false>();
@@ -116,7 +108,7 @@ struct AdamWBetween : Between {
 
   template <int number>
   FORNAX_NUMERIC_FN void part() {
-    const numeric::AdamWRates<float>& rates = in_memory(work.update.adamw);
+    const numeric::AdamWRates<float>& rates = gemm::read_again(work.update.adamw);
     if constexpr (number == 0) {
       num::Vector first = load(m), second = load(v);
       num::adamw_moments(rates, load(g), first, second);

@@ -7,6 +7,7 @@
 #include "kernels/host/float_environment.h"
 #include "kernels/host/isa.h"
 #include "kernels/host/parallel.h"
+#include "runtime/device/inputs_in_place.h"
 #include "runtime/device/row_run.h"
 #include "runtime/support/log.h"
 
@@ -21,7 +22,11 @@ class HostSequence final : public Sequence {
     std::erase_if(commands, [](const Command& command) {
       return command.kind == Command::Kind::wait || command.kind == Command::Kind::signal;
     });
-    for (Stage& stage : find_row_runs(std::move(commands), options.arena, threads)) {
+    std::vector<Stage> stages = find_row_runs(std::move(commands), options.arena, threads);
+    inputs_ = take_inputs_in_place(stages, operands_);
+    for (Stage& stage : stages) {
+      const auto* upload = std::get_if<Command>(&stage);
+      if (upload && upload->kind == Command::Kind::upload && upload->slot == kLeftOut) continue;
       Entry& entry = entries_.emplace_back();
       if (auto* command = std::get_if<Command>(&stage)) entry.command = std::move(*command);
       if (auto* run = std::get_if<RowRunPlan>(&stage))
@@ -33,6 +38,12 @@ class HostSequence final : public Sequence {
   void submit(int, kernels::StepState& step, std::span<const void* const> inputs,
               std::span<void* const> outputs) override {
     const host::ExactFloatScope exact;  // the host program may flush subnormals
+    for (const InputInPlace& input : inputs_) {
+      const void* data = inputs[static_cast<std::size_t>(input.upload.slot)];
+      if (input.read_from(data)) continue;
+      copy(input.upload.device, data, input.upload.bytes);
+      input.read_uploaded();
+    }
     for (Entry& entry : entries_) {
       if (entry.run) {
         entry.run->run(step, inputs);
@@ -80,6 +91,8 @@ class HostSequence final : public Sequence {
   }
 
   std::vector<Entry> entries_;
+  std::vector<std::vector<kernels::ConstTensorView>> operands_;  ///< of readers of inputs_
+  std::vector<InputInPlace> inputs_;
   int threads_;
 };
 

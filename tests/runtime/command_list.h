@@ -23,6 +23,11 @@ struct Mix {
   bool reads_the_next_row = false;  ///< though its plan says otherwise: the planted fault
 };
 
+inline Mix mix_of(const KernelArgs& args) {
+  return {static_cast<std::uint32_t>(args.attributes->integer("salt")),
+          args.attributes->integer("reads_the_next_row") != 0};
+}
+
 /// Operands of rank 2 are by rows, of rank 3 by rows and read at the beginning too; of rank 1
 /// whole, an output of one element is written at the beginning.
 inline bool by_rows(const TensorType& type) { return type.shape.rank() > 1; }
@@ -35,7 +40,7 @@ inline std::uint32_t mixed(std::uint32_t x, const ConstTensorView& view, std::in
 
 /// Writes `count` rows and gives their mixture on top of `hash`.
 inline std::uint32_t mix_rows(const KernelArgs& args, std::int64_t count, std::uint32_t hash) {
-  const Mix& mix = *static_cast<const Mix*>(args.bound);
+  const Mix mix = mix_of(args);
   for (std::int64_t r = 0; r < count; ++r) {
     std::uint32_t x = mix.salt;
     for (const ConstTensorView& in : args.in) {
@@ -166,8 +171,8 @@ class CommandList {
   void launch(const std::vector<Place>& in, const std::vector<Place>& out, bool by_rows = true,
               Mix mix = {}) {
     Bound& bound = bound_.emplace_back();
-    bound.mix = mix;
-    bound.mix.salt = static_cast<std::uint32_t>(bound_.size());
+    bound.attributes.set("salt", static_cast<std::int64_t>(bound_.size()));
+    bound.attributes.set("reads_the_next_row", std::int64_t{mix.reads_the_next_row});
     for (const Place& place : in) bound.types.emplace_back(DType::i32, place.shape);
     for (const Place& place : out) bound.types.emplace_back(DType::i32, place.shape);
     for (std::size_t i = 0; i < in.size(); ++i)
@@ -179,8 +184,7 @@ class CommandList {
     command.launch = mix_launch;
     if (by_rows) command.by_rows = &kMixByRows;
     command.args.in = bound.in, command.args.out = bound.out;
-    command.args.attributes = &attributes_;
-    command.args.bound = &bound.mix;
+    command.args.attributes = &bound.attributes;
     commands_.push_back(command);
   }
   void upload(const Place& to) {
@@ -192,6 +196,9 @@ class CommandList {
     outputs_.emplace_back(static_cast<std::size_t>(from.shape.elements()));
     transfer(Command::Kind::download, from, static_cast<int>(outputs_.size()) - 1);
   }
+
+  /// Steps get their inputs from here on, so many bytes behind what is aligned.
+  void misalign_inputs(std::size_t bytes) { misaligned_ = bytes; }
 
   std::vector<Stage> stages(int threads) {
     return find_row_runs(commands_, std::as_bytes(std::span(arena_)), threads);
@@ -223,7 +230,7 @@ class CommandList {
 
  private:
   struct Bound {
-    Mix mix;
+    Attributes attributes;
     std::deque<TensorType> types;
     std::vector<ConstTensorView> in;
     std::vector<TensorView> out;
@@ -244,7 +251,13 @@ class CommandList {
     for (std::size_t i = 0; i < state_.size(); ++i) state_[i] = static_cast<std::uint32_t>(i * 7);
     std::vector<const void*> in;
     std::vector<void*> out;
-    for (const auto& input : inputs_) in.push_back(input.data());
+    std::deque<std::vector<std::uint64_t>> moved;
+    for (const auto& input : inputs_) {
+      auto& room = moved.emplace_back(input.size() / 2 + 2);
+      auto* begin = reinterpret_cast<std::byte*>(room.data()) + misaligned_;
+      std::memcpy(begin, input.data(), input.size() * 4);
+      in.push_back(begin);
+    }
     for (auto& output : outputs_) out.push_back(output.data());
     for (int i = 0; i < 2; ++i) step(in, out);
     std::vector<std::vector<std::uint32_t>> results = outputs_;
@@ -256,7 +269,7 @@ class CommandList {
   std::deque<Bound> bound_;
   std::vector<Command> commands_;
   std::vector<std::vector<std::uint32_t>> inputs_, outputs_;
-  Attributes attributes_;
+  std::size_t misaligned_ = 0;
   std::mt19937 random_{5};
 };
 

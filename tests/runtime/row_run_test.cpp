@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "runtime/device/inputs_in_place.h"
 #include "tests/runtime/command_list.h"
 
 namespace fornax::testing {
@@ -26,13 +27,18 @@ Counts count(const std::vector<Stage>& stages) {
   return counts;
 }
 
+std::size_t inputs_in_place(std::vector<Stage> stages) {
+  std::vector<std::vector<ConstTensorView>> operands;
+  return take_inputs_in_place(stages, operands).size();
+}
+
 class RowRuns : public ::testing::Test {
  protected:
-  RowRuns() { banded_bytes = 0; }
-  ~RowRuns() override { banded_bytes = before_; }
+  RowRuns() { banded_bytes = 0, in_place_bytes = 0; }
+  ~RowRuns() override { banded_bytes = before_, in_place_bytes = in_place_before_; }
 
  private:
-  std::int64_t before_ = banded_bytes;
+  std::int64_t before_ = banded_bytes, in_place_before_ = in_place_bytes;
 };
 
 constexpr std::int64_t kRows = 1100;  // three tasks, the last one short
@@ -266,6 +272,7 @@ class Random {
 
 TEST_F(RowRuns, RandomSequencesLeaveWhatTheyLeaveInOrder) {
   Counts all;
+  std::size_t in_place = 0;
   for (unsigned seed = 0; seed < 1200; ++seed) {
     const int threads = seed % 4 == 3 ? 2 : 1;
     Random random(seed, threads == 2 ? 2100 : seed % 2 ? 600 : 1100);
@@ -273,12 +280,14 @@ TEST_F(RowRuns, RandomSequencesLeaveWhatTheyLeaveInOrder) {
     const Counts counts = count(sequence.stages(threads));
     all.runs += counts.runs, all.members += counts.members;
     all.values += counts.values, all.inputs += counts.inputs;
+    in_place += inputs_in_place(sequence.stages(threads));
     ASSERT_EQ(sequence.run(threads), sequence.run_in_order()) << "seed " << seed;
   }
   EXPECT_GT(all.runs, 300u);
   EXPECT_GT(all.members, 900u);
   EXPECT_GT(all.values, 200u);
   EXPECT_GT(all.inputs, 50u);
+  EXPECT_GT(in_place, 200u);
 }
 
 }  // namespace
