@@ -29,8 +29,12 @@ HWY_INLINE void fetch_ahead(FetchAhead& ahead) {
   for (std::int64_t left = ahead.share; left > 0;) {
     const FetchAhead::Run run = ahead.next(left);
     if (run.lines == 0) return;
-    for (std::int64_t i = 0; i < run.lines; ++i)
-      __builtin_prefetch(run.from + i * 16, 0, tile_shape.spreads() ? 2 : 3);
+    if (ahead.to_write) {
+      for (std::int64_t i = 0; i < run.lines; ++i) prefetch_to_write(run.from + i * 16);
+    } else {
+      for (std::int64_t i = 0; i < run.lines; ++i)
+        __builtin_prefetch(run.from + i * 16, 0, tile_shape.spreads() ? 2 : 3);
+    }
     left -= run.lines;
   }
 }

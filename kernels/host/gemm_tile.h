@@ -23,6 +23,7 @@ struct FetchAhead {
   std::int64_t row_lines;  ///< of a whole row
   std::int64_t gap;        ///< floats from the end of a row's last line to the next row
   std::int64_t share;      ///< lines at a time
+  bool to_write = false;   ///< what they are asked for
 
   struct Run {
     const float* from;

@@ -102,6 +102,7 @@ void multiply_block(const Gemm& g, const GemmKernels& kernels, const Layout& lay
     ahead.add({g.b.data + next * g.b.row_stride, g.b.row_stride, 1},
               std::min(block_columns, g.N - next), g.K, steps);
   ahead.add(g.c + block.column, g.M, block.columns, g.c_stride, steps);
+  ahead.range[ahead.count - 1].to_write = true;
   alignas(64) float transposed[block_columns * most_rows];
   for (std::int64_t k = 0; k < g.K; k += layout.depth) {
     const std::int64_t depth = std::min(layout.depth, g.K - k);

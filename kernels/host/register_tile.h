@@ -29,7 +29,7 @@ HWY_INLINE const T& read_again(const T& place) {
 
 /// __builtin_prefetch asks for the right to write only where every processor of the target has it;
 /// x86-64 processors without it take the instruction for none.
-HWY_INLINE void prefetch_to_write(float* line) {
+HWY_INLINE void prefetch_to_write(const float* line) {
 #if HWY_ARCH_X86_64
   asm volatile("prefetchw %0" ::"m"(*line));
 #else
