@@ -21,6 +21,7 @@ using kernels::TensorView;
 struct Mix {
   std::uint32_t salt = 0;
   bool reads_the_next_row = false;  ///< though its plan says otherwise: the planted fault
+  bool is_bound = false;            ///< it has something bound, which may hold addresses
 };
 
 inline Mix mix_of(const KernelArgs& args) {
@@ -34,6 +35,7 @@ inline bool by_rows(const TensorType& type) { return type.shape.rank() > 1; }
 
 inline std::uint32_t mixed(std::uint32_t x, const ConstTensorView& view, std::int64_t begin,
                            std::int64_t end) {
+  EXPECT_EQ(reinterpret_cast<std::uintptr_t>(view.data) % alignof(std::uint32_t), 0u);
   for (std::int64_t i = begin; i < end; ++i) x = x * 31 + view.as<std::uint32_t>()[i];
   return x;
 }
@@ -185,6 +187,7 @@ class CommandList {
     if (by_rows) command.by_rows = &kMixByRows;
     command.args.in = bound.in, command.args.out = bound.out;
     command.args.attributes = &bound.attributes;
+    if (mix.is_bound) command.args.bound = &bound;
     commands_.push_back(command);
   }
   void upload(const Place& to) {
@@ -197,7 +200,7 @@ class CommandList {
     transfer(Command::Kind::download, from, static_cast<int>(outputs_.size()) - 1);
   }
 
-  /// Steps get their inputs from here on, so many bytes behind what is aligned.
+  /// The second step gets its inputs so many bytes behind what is aligned.
   void misalign_inputs(std::size_t bytes) { misaligned_ = bytes; }
 
   std::vector<Stage> stages(int threads) {
@@ -249,17 +252,22 @@ class CommandList {
   std::vector<std::vector<std::uint32_t>> steps(const Step& step) {
     std::fill(arena_.begin(), arena_.end(), 0xdeadu);
     for (std::size_t i = 0; i < state_.size(); ++i) state_[i] = static_cast<std::uint32_t>(i * 7);
-    std::vector<const void*> in;
     std::vector<void*> out;
-    std::deque<std::vector<std::uint64_t>> moved;
-    for (const auto& input : inputs_) {
-      auto& room = moved.emplace_back(input.size() / 2 + 2);
-      auto* begin = reinterpret_cast<std::byte*>(room.data()) + misaligned_;
-      std::memcpy(begin, input.data(), input.size() * 4);
-      in.push_back(begin);
-    }
     for (auto& output : outputs_) out.push_back(output.data());
-    for (int i = 0; i < 2; ++i) step(in, out);
+    std::uint32_t number = 0;
+    for (const std::size_t misaligned : {std::size_t{0}, misaligned_}) {
+      ++number;  // an input's first element: no step has what another had
+      std::vector<const void*> in;
+      std::deque<std::vector<std::uint64_t>> rooms;
+      for (const auto& input : inputs_) {
+        auto& room = rooms.emplace_back(input.size() / 2 + 2);
+        auto* begin = reinterpret_cast<std::byte*>(room.data()) + misaligned;
+        std::memcpy(begin, input.data(), input.size() * 4);
+        std::memcpy(begin, &number, sizeof number);
+        in.push_back(begin);
+      }
+      step(in, out);
+    }
     std::vector<std::vector<std::uint32_t>> results = outputs_;
     results.push_back(state_);
     return results;

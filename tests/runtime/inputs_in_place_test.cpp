@@ -12,6 +12,10 @@ using Place = CommandList::Place;
 
 constexpr std::int64_t kElements = 3000;
 Place whole(std::int64_t offset, std::int64_t elements = kElements) { return {offset, {elements}}; }
+/// What a launch makes: it reads all that is whole for each row.
+Place rows(std::int64_t offset, std::int64_t elements = kElements) {
+  return {offset, {2, elements / 2}};
+}
 
 class InputsInPlace : public ::testing::Test {
  protected:
@@ -35,8 +39,8 @@ TEST_F(InputsInPlace, WhatLaunchesReadIsNotUploaded) {
   CommandList s;
   s.upload(whole(0));
   s.upload(whole(100000));
-  s.launch({whole(0), whole(100000), whole(0, 7)}, {whole(200000)}, false);
-  s.launch({whole(100400, 100), whole(200000)}, {whole(300000)}, false);
+  s.launch({whole(0), whole(100000), whole(0, 7)}, {rows(200000)}, false);
+  s.launch({whole(100400, 100), whole(200000)}, {rows(300000)}, false);
   s.download(whole(300000));
   EXPECT_EQ(count(s), 2u);
 }
@@ -44,16 +48,16 @@ TEST_F(InputsInPlace, WhatLaunchesReadIsNotUploaded) {
 TEST_F(InputsInPlace, SmallOnesAreUploaded) {
   CommandList s;
   s.upload(whole(0, kElements - 1));
-  s.launch({whole(0, kElements - 1)}, {whole(200000)}, false);
+  s.launch({whole(0, kElements - 1)}, {rows(200000)}, false);
   s.download(whole(200000));
   EXPECT_EQ(count(s), 0u);
 }
 
 TEST_F(InputsInPlace, AnOutputMayTakeItsPlace) {
   CommandList s;
-  s.upload(whole(0));
-  s.launch({whole(0)}, {whole(0)}, false);
-  s.launch({whole(0)}, {whole(100000)}, false);
+  s.upload(rows(0));
+  s.launch({rows(0)}, {rows(0)}, false);
+  s.launch({whole(0)}, {rows(100000)}, false);
   s.download(whole(0));
   s.download(whole(100000));
   EXPECT_EQ(count(s), 1u);
@@ -62,8 +66,8 @@ TEST_F(InputsInPlace, AnOutputMayTakeItsPlace) {
 TEST_F(InputsInPlace, WhatWasWrittenInPartIsUploaded) {
   CommandList s;
   s.upload(whole(0));
-  s.launch({whole(0)}, {whole(400, 200)}, false);
-  s.launch({whole(0)}, {whole(100000)}, false);
+  s.launch({whole(0)}, {rows(400, 200)}, false);
+  s.launch({whole(0)}, {rows(100000)}, false);
   s.download(whole(100000));
   EXPECT_EQ(count(s), 0u);
 }
@@ -72,7 +76,7 @@ TEST_F(InputsInPlace, WhatIsReadBesideAnythingElseIsUploaded) {
   CommandList s;
   s.upload(whole(4000));
   s.upload(whole(4000 + 4 * kElements));
-  s.launch({whole(8000)}, {whole(100000)}, false);
+  s.launch({whole(8000)}, {rows(100000)}, false);
   s.download(whole(100000));
   EXPECT_EQ(count(s), 0u);
 }
@@ -80,15 +84,25 @@ TEST_F(InputsInPlace, WhatIsReadBesideAnythingElseIsUploaded) {
 TEST_F(InputsInPlace, WhatIsDownloadedIsUploaded) {
   CommandList s;
   s.upload(whole(0));
-  s.launch({whole(0)}, {whole(100000)}, false);
+  s.launch({whole(0)}, {rows(100000)}, false);
   s.download(whole(40, 5));
+  EXPECT_EQ(count(s), 0u);
+}
+
+TEST_F(InputsInPlace, WhatMayBeBoundIsUploaded) {
+  CommandList s;
+  s.upload(whole(0));
+  Mix bound;
+  bound.is_bound = true;
+  s.launch({whole(0)}, {rows(100000)}, false, bound);
+  s.download(whole(100000));
   EXPECT_EQ(count(s), 0u);
 }
 
 TEST_F(InputsInPlace, AddressesThatNoElementMayHaveAreUploaded) {
   CommandList s;
   s.upload(whole(0));
-  s.launch({whole(0)}, {whole(100000)}, false);
+  s.launch({whole(0)}, {rows(100000)}, false);
   s.download(whole(100000));
   s.misalign_inputs(4);
   EXPECT_EQ(count(s), 1u) << "which is decided in every step";
