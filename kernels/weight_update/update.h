@@ -14,19 +14,23 @@ struct Update {
   numeric::AdamWRates<float> adamw{};
 };
 
-/// The update of one contiguous strip under way, in place.
+/// The update of one contiguous strip under way, in place. Elements are counted from its first.
 struct alignas(64) StripWork {
-  static constexpr std::int64_t most_put_off = 32;
+  static constexpr std::int64_t most_put_off = 32, none = -1;
   static constexpr int most_lanes = 16;
-  float direction[most_lanes];  ///< in which the parameters at `waiting` are still to go
-  float root[most_lanes];       ///< of the second moments of the vector under way
-  float none[most_lanes];       ///< what waits when nothing does
-  float* waiting;
+  /// First elements of the vectors whose moments are there, or none.
+  struct UnderWay {
+    std::int64_t rootless = none, undivided = none, unmoved = none;
+  };
+
+  float root[most_lanes];       ///< of the vector that is undivided
+  float direction[most_lanes];  ///< of the one that is unmoved
   Update update;
-  kernels::TensorPointers at;  ///< the next vector
-  std::int64_t vectors, rest;  ///< whole ones that are left, and elements behind them
-  std::int64_t put_off;        ///< vectors that need more registers than there are
-  float* parameters_put_off[most_put_off];
+  kernels::TensorPointers strip;
+  std::int64_t next, end, count;  ///< whole vectors are in [next, end)
+  UnderWay under_way;
+  std::int64_t put_off;  ///< vectors that need more registers than a tile leaves
+  std::int64_t elements_put_off[most_put_off];
 };
 
 }  // namespace fornax::weight_update

@@ -25,35 +25,22 @@ FORNAX_NUMERIC_FN num::Vector load(const float* from) { return num::load(from, n
 /// Where the work on a strip stands while a call of tiles goes on; what they have in common.
 struct Between {
   StripWork& work;
-  const float* g;
-  float *p, *m, *v;
-  std::int64_t left;
+  const float* const g;
+  float *const p, *const m, *const v;
+  std::int64_t next;  ///< element to begin with
 
   explicit Between(void* state)
       : work(*static_cast<StripWork*>(state)),
-        g(work.at.g),
-        p(work.at.new_p),
-        m(work.at.new_m),
-        v(work.at.new_v),
-        left(work.vectors) {}
-  void save() {
-    work.at = {p, g, m, v, p, m, v};
-    work.vectors = left;
-  }
-  bool begins() const { return left > 0; }
+        g(work.strip.g),
+        p(work.strip.new_p),
+        m(work.strip.new_m),
+        v(work.strip.new_v),
+        next(work.next) {}
+  void save() const { work.next = next; }
+  bool begins() const { return next < work.end; }
   void between_tiles() {}
-  template <bool has_m, bool has_v>
-  FORNAX_NUMERIC_FN void advance() {
-    g += num::kLanes, --left;
-    advance(p);
-    if (has_m) advance(m);
-    if (has_v) advance(v);
-  }
-
- private:
-  FORNAX_NUMERIC_FN static void advance(float*& at) {
-    at += num::kLanes;
-    gemm::prefetch_to_write(at + fetched_ahead);
+  FORNAX_NUMERIC_FN void fetch(float* tensor) const {
+    gemm::prefetch_to_write(tensor + next + fetched_ahead);
   }
 };
 
@@ -62,10 +49,11 @@ struct SgdBetween : Between {
   template <int number>
   FORNAX_NUMERIC_FN void part() {
     if constexpr (number == 0) {
-      num::Vector parameter = load(p);
-      num::sgd_update(gemm::read_again(work.update.sgd), parameter, load(g));
-      num::store(parameter, p);
-      advance<false, false>();
+      num::Vector parameter = load(p + next);
+      num::sgd_update(gemm::read_again(work.update.sgd), parameter, load(g + next));
+      num::store(parameter, p + next);
+      fetch(p);
+      next += num::kLanes;
     }
   }
 };
@@ -75,63 +63,88 @@ struct SgdMomentumBetween : Between {
   template <int number>
   FORNAX_NUMERIC_FN void part() {
     if constexpr (number == 0) {
-      num::Vector parameter = load(p), moment = load(m);
-      num::sgd_momentum_update(gemm::read_again(work.update.sgd), parameter, load(g), moment);
-      num::store(parameter, p);
-      num::store(moment, m);
-      advance<true, false>();
+      num::Vector parameter = load(p + next), moment = load(m + next);
+      num::sgd_momentum_update(gemm::read_again(work.update.sgd), parameter, load(g + next),
+                               moment);
+      num::store(parameter, p + next);
+      num::store(moment, m + next);
+      fetch(p), fetch(m);
+      next += num::kLanes;
     }
   }
 };
 
-/// The root's part also moves the parameters of the vector before, whose division has ended.
+/// Four vectors are under way: moments of the first, the root of the second, the division of the
+/// third, parameters of the fourth. What waits for a result that is not there yet would keep all
+/// later results in their registers.
 struct AdamWBetween : Between {
-  float* waiting;
-  std::int64_t put_off;
+  StripWork::UnderWay at;
 
-  explicit AdamWBetween(void* state)
-      : Between(state), waiting(work.waiting), put_off(work.put_off) {}
-  void save() {
+  explicit AdamWBetween(void* state) : Between(state), at(work.under_way) {}
+  void save() const {
     Between::save();
-    work.waiting = waiting, work.put_off = put_off;
+    work.under_way = at;
   }
 
   FORNAX_NUMERIC_FN bool begins() {
-    if (left == 0) return false;
-    if (!rules::any_subnormal(load(m))) return true;
-    if (put_off < StripWork::most_put_off) {
-      work.parameters_put_off[put_off++] = p;
-      advance<true, true>();
+    if (!Between::begins()) return false;
+    if (!rules::any_subnormal(load(m + next))) return true;
+    if (work.put_off < StripWork::most_put_off) {
+      work.elements_put_off[work.put_off++] = next;
+      next += num::kLanes;
     }
     return false;
   }
 
   template <int number>
   FORNAX_NUMERIC_FN void part() {
-    const numeric::AdamWRates<float>& rates = gemm::read_again(work.update.adamw);
     if constexpr (number == 0) {
-      num::Vector first = load(m), second = load(v);
-      num::adamw_moments(rates, load(g), first, second);
-      num::store(first, m);
-      num::store(second, v);
+      num::Vector first = load(m + next), second = load(v + next);
+      num::adamw_moments(gemm::read_again(work.update.adamw), load(g + next), first, second);
+      num::store(first, m + next);
+      num::store(second, v + next);
     } else if constexpr (number == 1) {
-      num::store(num::sqrt(load(v)), work.root);
-      num::Vector parameter = load(waiting);
-      num::adamw_move(rates, parameter, load(work.direction));
-      num::store(parameter, waiting);
+      move();
+      divide();
     } else {
-      num::store(num::adamw_direction(rates, load(m), load(work.root)), work.direction);
-      waiting = p;
-      advance<true, true>();
+      take_root();
+      at = {next, at.rootless, at.undivided};
+      fetch(p), fetch(m), fetch(v);
+      next += num::kLanes;
+    }
+  }
+
+  /// Ends what is under way.
+  void end() {
+    for (int i = 0; i < 3; ++i) {
+      move();
+      divide();
+      take_root();
+      at = {StripWork::none, at.rootless, at.undivided};
     }
   }
 
   void between_tiles() {
-    for (; put_off > 0; --put_off) {
-      const std::ptrdiff_t at = work.parameters_put_off[put_off - 1] - p;
-      float *of_p = p + at, *of_m = m + at, *of_v = v + at;
-      rules::adamw_subnormal(work.update.adamw, {of_p, g + at, of_m, of_v, of_p, of_m, of_v});
-    }
+    for (; work.put_off > 0; --work.put_off)
+      rules::adamw_subnormal(work.update.adamw,
+                             work.strip.from(work.elements_put_off[work.put_off - 1]));
+  }
+
+ private:
+  FORNAX_NUMERIC_FN void take_root() {
+    if (at.rootless >= 0) num::store(num::sqrt(load(v + at.rootless)), work.root);
+  }
+  FORNAX_NUMERIC_FN void divide() {
+    if (at.undivided < 0) return;
+    const auto& rates = gemm::read_again(work.update.adamw);
+    num::store(num::adamw_direction(rates, load(m + at.undivided), load(work.root)),
+               work.direction);
+  }
+  FORNAX_NUMERIC_FN void move() {
+    if (at.unmoved < 0) return;
+    num::Vector parameter = load(p + at.unmoved);
+    num::adamw_move(gemm::read_again(work.update.adamw), parameter, load(work.direction));
+    num::store(parameter, p + at.unmoved);
   }
 };
 

@@ -29,23 +29,19 @@ void update_strip(const Update& update, const kernels::TensorPointers& strip,
 
 void begin_strip(const void* context, void* state, float* outputs, std::int64_t at,
                  std::int64_t count) {
+  static_assert(sizeof(StripWork) <= host::GemmBeside::state_bytes);
   auto& work = *new (state) StripWork{};
   work.update = *static_cast<const Update*>(context);
-  work.at = work.update.weight.from(at);
-  work.at.g = outputs;
-  work.waiting = work.none;
-  work.vectors = count / num::kLanes, work.rest = count % num::kLanes;
+  work.strip = work.update.weight.from(at);
+  work.strip.g = outputs;
+  work.count = count, work.end = count / num::kLanes * num::kLanes;
 }
 
 void finish_strip(void* state) {
   auto& work = *static_cast<StripWork*>(state);
-  if (work.update.is_adamw) {
-    num::Vector parameter = load(work.waiting);
-    num::adamw_move(work.update.adamw, parameter, load(work.direction));
-    num::store(parameter, work.waiting);
-  }
-  const std::int64_t count = work.vectors * num::kLanes + work.rest;
-  if (count > 0) update_strip(work.update, work.at, {1, count, count, count});
+  if (work.update.is_adamw) AdamWBetween(state).end();
+  const std::int64_t left = work.count - work.next;
+  if (left > 0) update_strip(work.update, work.strip.from(work.next), {1, left, left, left});
 }
 
 template <class Work, std::size_t... row>
