@@ -25,7 +25,7 @@ struct TileArguments;
 /// With outputs that are not kept: how the epilogue of a strip of rows goes on between the products
 /// of the thread's next strip, where its memory and its divisions take little of their time. Used
 /// where a strip is contiguous, in place of GemmEpilogue::apply. `state` is the thread's own.
-struct GemmBeside {
+struct GemmBetween {
   static constexpr std::int64_t state_bytes = 1024;  ///< aligned to a cache line
   static constexpr std::int64_t least_rows = 7, most_rows = 12;
   static constexpr std::int64_t depth_of_vector = 3;  ///< steps of k beside a vector of outputs
@@ -49,7 +49,7 @@ struct GemmEpilogue {
   /// null: none. Some of them are asked for beside the product.
   static constexpr std::int64_t most_beside = 3;
   const float* beside[most_beside] = {};
-  const GemmBeside* between = nullptr;  ///< used where not null
+  const GemmBetween* between = nullptr;  ///< used where not null
 };
 
 /// c[m, n] = sum over k of a[m, k] * b[n, k], f32; then the epilogue.

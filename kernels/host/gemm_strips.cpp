@@ -1,5 +1,6 @@
 // Strips of the product: the epilogue's part of one is contiguous in memory, so that hardware
-// fetches it ahead of the epilogue, and its outputs stay in L2.
+// fetches it ahead of the epilogue, and its outputs stay in L2, where the epilogue may go on
+// between the products of the next strip.
 #include "kernels/host/gemm_strips.h"
 
 #include <algorithm>
@@ -24,27 +25,27 @@ struct Layout {
   std::int64_t strips, panels, columns;  ///< panels and columns of a block
   std::int64_t strip_rows, tile_rows;    ///< at most
   bool in_place;                         ///< b's columns are not packed
-  bool between;  ///< strips are contiguous, and their tiles leave registers to GemmBeside
+  bool between;  ///< strips are contiguous in c, and tiles leave registers to GemmBetween
   int threads;
 
   std::int64_t packed_b_floats(std::int64_t K, const TileShape& tile) const {
     return in_place ? 0 : round_up(panels * tile.columns() * K + gemm_pack_slack, 16);
   }
-  /// Of each thread: a strip of a, and behind it its outputs and those of the strip before.
   std::int64_t strip_a_floats(std::int64_t K) const {
     return round_up(strip_rows * K + gemm_pack_slack, 16);
   }
+  std::int64_t output_floats() const { return round_up(strip_rows * columns, 16); }
+  /// Of each thread: a strip of a, behind it its outputs and those of the strip before.
   std::int64_t own_floats(std::int64_t K) const {
     return strip_a_floats(K) + (between ? 2 : 1) * output_floats();
   }
-  std::int64_t output_floats() const { return round_up(strip_rows * columns, 16); }
 };
 
 /// Rows of a tile beside whose products a strip before is worked on: as many as these products have
 /// time for, if that is not too few.
 std::int64_t rows_between(std::int64_t K) {
-  const std::int64_t vectors = K / GemmBeside::depth_of_vector;
-  return std::clamp(vectors / gemm_tile_vectors, least_rows_between, GemmBeside::most_rows);
+  const std::int64_t vectors = K / GemmBetween::depth_of_vector;
+  return std::clamp(vectors / gemm_tile_vectors, least_rows_between, GemmBetween::most_rows);
 }
 
 Layout layout_of(const Gemm& g, const TileShape& tile, int threads) {
@@ -72,7 +73,7 @@ struct Strips {
   const Layout layout;
   float* packed_b;
   /// The work on a strip between the products of the next; null: all of it after its own.
-  const GemmBeside* between() const { return layout.between ? gemm.epilogue.between : nullptr; }
+  const GemmBetween* between() const { return layout.between ? gemm.epilogue.between : nullptr; }
 };
 
 /// What a thread has for itself.
@@ -82,7 +83,7 @@ struct Own {
   float* outputs_before;  ///< worked on
   bool is_first = true;   ///< strip, to which columns read in place may be new
   bool works = false;     ///< the strip before is not finished
-  alignas(64) std::byte state[GemmBeside::state_bytes] = {};
+  alignas(64) std::byte state[GemmBetween::state_bytes] = {};
 };
 
 /// Panels [begin, end) of the block of `columns` columns from b on.
@@ -126,13 +127,13 @@ Ahead beside(const Strips& s, const GemmBlock& at, std::int64_t steps) {
 /// The strip's tiles in one panel of b, of t.columns columns.
 void multiply_panel(const Strips& s, std::int64_t rows, TileArguments t, Own& own) {
   const TileShape& tile = s.kernels.shape;
-  const GemmBeside* between = own.works && t.columns == tile.columns() ? s.between() : nullptr;
+  const GemmBetween* between = own.works && t.columns == tile.columns() ? s.between() : nullptr;
   float* outputs = t.c;
   for_tiles(rows, s.layout.tile_rows,
             [&](std::int64_t begin, std::int64_t number, std::int64_t height) {
               t.a = own.a + begin * t.depth, t.a_stride = height, t.a_tile = height * t.depth;
               t.c = outputs + begin * t.c_stride, t.tiles = number;
-              if (between && height >= GemmBeside::least_rows && height <= GemmBeside::most_rows)
+              if (between && height >= GemmBetween::least_rows && height <= GemmBetween::most_rows)
                 return between->tiles[height](t, own.state);
               s.kernels.rows_together[height][t.columns > tile.lanes ? gemm_tile_vectors : 1](t);
             });
@@ -141,7 +142,7 @@ void multiply_panel(const Strips& s, std::int64_t rows, TileArguments t, Own& ow
 /// The outputs of a strip are there.
 void hand_over(const Strips& s, const GemmBlock& at, Own& own) {
   const GemmEpilogue& epilogue = s.gemm.epilogue;
-  const GemmBeside* between = s.between();
+  const GemmBetween* between = s.between();
   if (!between) return epilogue.apply(epilogue.context, own.outputs, at.columns, at);
   if (own.works) between->finish(own.state);
   between->begin(epilogue.context, own.state, own.outputs, at.row * s.gemm.c_stride,

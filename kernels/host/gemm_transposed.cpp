@@ -18,7 +18,7 @@ constexpr std::int64_t block_columns = 112;          // of c, rows of b that a p
 constexpr std::int64_t fetched_floats = 512 * 1024;  // of b that no L2 has: rows are asked for
 constexpr std::int64_t unit_products = 256 * 1024;   // fma of the least part of a thread
 constexpr std::int64_t pack_part_floats = 8 * 1024;  // to pack that are worth waking a thread
-constexpr std::int64_t copies_floats = 1024 * 1024;  // of all threads' packed a; else they share it
+constexpr std::int64_t copies_floats = 1024 * 1024;  // of every thread's packed a; else one for all
 
 /// Extents of packed a, in panels of a tile's columns, and of b's blocks.
 struct Layout {
@@ -26,7 +26,7 @@ struct Layout {
   std::int64_t panels, panel;
   std::int64_t depth, pieces;
   int threads;
-  bool copies;  ///< each thread packs all of a
+  bool copies;  ///< each thread packs a for itself: quicker than lines of another core's cache
   std::int64_t packed_floats(std::int64_t K) const { return round_up(padded_rows * K, 16) + 16; }
 };
 

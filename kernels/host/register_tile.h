@@ -98,7 +98,7 @@ HWY_INLINE void add_products(const float* const (&a)[groups_of(rows, apart)],
 ///   between_tiles(): with all of them
 /// As tiles of rows that stand side by side, two vectors wide, from zero, nothing asked for.
 template <int rows, class Work>
-void tiles_beside(const TileArguments& t, void* state) {
+void tiles_between(const TileArguments& t, void* state) {
   constexpr int vectors = gemm_tile_vectors;
   const D d;
   Work work(state);

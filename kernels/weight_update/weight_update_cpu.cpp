@@ -29,7 +29,7 @@ void update_strip(const Update& update, const kernels::TensorPointers& strip,
 
 void begin_strip(const void* context, void* state, float* outputs, std::int64_t at,
                  std::int64_t count) {
-  static_assert(sizeof(StripWork) <= host::GemmBeside::state_bytes);
+  static_assert(sizeof(StripWork) <= host::GemmBetween::state_bytes);
   auto& work = *new (state) StripWork{};
   work.update = *static_cast<const Update*>(context);
   work.strip = work.update.weight.from(at);
@@ -45,28 +45,28 @@ void finish_strip(void* state) {
 }
 
 template <class Work, std::size_t... row>
-constexpr host::GemmBeside beside(std::index_sequence<row...>) {
-  host::GemmBeside b{begin_strip, {}, finish_strip};
-  ((b.tiles[b.least_rows + row] = gemm::tiles_beside<b.least_rows + row, Work>), ...);
+constexpr host::GemmBetween between(std::index_sequence<row...>) {
+  host::GemmBetween b{begin_strip, {}, finish_strip};
+  ((b.tiles[b.least_rows + row] = gemm::tiles_between<b.least_rows + row, Work>), ...);
   return b;
 }
 
 /// Null where a tile of the instruction set fills all registers: only vectors of 16 lanes have 32.
 template <int lanes>
-const host::GemmBeside* table_of(const Update& update) {
+const host::GemmBetween* table_of(const Update& update) {
   if constexpr (lanes == 16) {
     using Rows =
-        std::make_index_sequence<host::GemmBeside::most_rows - host::GemmBeside::least_rows + 1>;
-    static constexpr host::GemmBeside adamw = beside<AdamWBetween>(Rows{});
-    static constexpr host::GemmBeside momentum = beside<SgdMomentumBetween>(Rows{});
-    static constexpr host::GemmBeside sgd = beside<SgdBetween>(Rows{});
+        std::make_index_sequence<host::GemmBetween::most_rows - host::GemmBetween::least_rows + 1>;
+    static constexpr host::GemmBetween adamw = between<AdamWBetween>(Rows{});
+    static constexpr host::GemmBetween momentum = between<SgdMomentumBetween>(Rows{});
+    static constexpr host::GemmBetween sgd = between<SgdBetween>(Rows{});
     return update.is_adamw ? &adamw : update.weight.m ? &momentum : &sgd;
   } else {
     return nullptr;
   }
 }
 
-const host::GemmBeside* between_of(const Update& update) { return table_of<num::kLanes>(update); }
+const host::GemmBetween* between_of(const Update& update) { return table_of<num::kLanes>(update); }
 
 }  // namespace fornax::weight_update::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
