@@ -123,7 +123,7 @@ class FORNAX_API Program {
     return run(std::span<const Input>(inputs.begin(), inputs.size()));
   }
 
-  /// Begins a step. Inputs are copied before it returns, so the caller may change them at once.
+  /// Begins a step. Inputs are read before it returns, so the caller may change them at once.
   /// Steps follow each other in the order of submit() and run(), also those of other Programs of
   /// the State, and whatever reads the State sees all of them; State::step counts a step when it is
   /// submitted. On CUDA and simt the step may still be under way on return, and inputs go up while
