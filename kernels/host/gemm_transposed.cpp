@@ -19,6 +19,7 @@ constexpr std::int64_t fetched_floats = 512 * 1024;  // of b that no L2 has: row
 constexpr std::int64_t unit_products = 256 * 1024;   // fma of the least part of a thread
 constexpr std::int64_t pack_part_floats = 8 * 1024;  // to pack that are worth waking a thread
 constexpr std::int64_t copies_floats = 1024 * 1024;  // of every thread's packed a; else one for all
+constexpr std::int64_t copy_columns = 128;  // of a thread that are worth packing a for them
 
 /// Extents of packed a, in panels of a tile's columns, and of b's blocks.
 struct Layout {
@@ -39,7 +40,8 @@ Layout layout_of(const Gemm& g, const TileShape& tile, int threads) {
   layout.pieces = divide_up(g.K, std::max<std::int64_t>(piece_floats / layout.padded_rows, 8));
   layout.depth = round_up(divide_up(g.K, layout.pieces), 8);
   layout.pieces = divide_up(g.K, layout.depth);
-  layout.copies = layout.threads * layout.packed_floats(g.K) <= copies_floats;
+  layout.copies = g.N >= layout.threads * copy_columns &&
+                  layout.threads * layout.packed_floats(g.K) <= copies_floats;
   return layout;
 }
 

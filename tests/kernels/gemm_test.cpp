@@ -214,6 +214,7 @@ TEST_F(GemmTest, RowsOfBReadInPlace) {
     check({.M = M, .N = 3, .K = 1601}, random_operands({.M = M, .N = 3, .K = 1601}, 2), {1, 2});
   }
   check_transpositions({.M = 128, .N = 230, .K = 2300, .gap = 1}, {1, 2, 7});  // pieces of k
+  check_transpositions({.M = 70, .N = 530, .K = 1500}, {2, 4, 5});  // each packs a, or one for all
   check_transpositions({.M = 64, .N = 100, .K = 1024}, {1, 2});  // rows a page apart are packed
 }
 
