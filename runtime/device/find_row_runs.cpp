@@ -2,6 +2,7 @@
 // own. Judged by addresses alone: what a command touches, and at which rows.
 #include <algorithm>
 
+#include "runtime/device/memory_range.h"
 #include "runtime/device/row_run.h"
 
 namespace fornax {
@@ -17,25 +18,19 @@ constexpr std::size_t kMostMembers = 64;        // more would make the search sl
 constexpr std::size_t kMostBetween = 16;        // commands of one run that are none of its members
 
 /// Memory that a command reads or writes.
-struct Touch {
-  const std::byte *begin, *end;
-  bool writes;
+struct Touch : MemoryRange {
+  bool writes = false;
   std::int64_t row_bytes = 0;  ///< 0: not row by row
   bool at_begin = false;       ///< written before all bands
   bool at_end = false;         ///< written after them
 
-  bool overlaps(const Touch& other) const { return begin < other.end && other.begin < end; }
-  bool covers(const Touch& other) const { return begin <= other.begin && other.end <= end; }
   bool clashes(const Touch& other) const { return (writes || other.writes) && overlaps(other); }
   bool same_rows(const Touch& other) const {
     return row_bytes > 0 && begin == other.begin && row_bytes == other.row_bytes;
   }
 };
 
-Touch touch(const void* data, std::int64_t bytes, bool writes) {
-  const auto* begin = static_cast<const std::byte*>(data);
-  return {begin, begin + bytes, writes};
-}
+Touch touch(const void* data, std::int64_t bytes, bool writes) { return {{data, bytes}, writes}; }
 
 /// Of a whole command. Uploads are writes, downloads reads.
 std::vector<Touch> touches_of(const Command& command) {

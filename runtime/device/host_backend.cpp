@@ -1,6 +1,7 @@
 // The CPU and reference backends: host memory, commands run one after another on the caller.
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 #include <new>
 
@@ -8,6 +9,7 @@
 #include "kernels/host/isa.h"
 #include "kernels/host/parallel.h"
 #include "runtime/device/inputs_in_place.h"
+#include "runtime/device/memory_range.h"
 #include "runtime/device/row_run.h"
 #include "runtime/support/log.h"
 
@@ -25,8 +27,11 @@ class HostSequence final : public Sequence {
     std::vector<Stage> stages = find_row_runs(std::move(commands), options.arena, threads);
     inputs_ = take_inputs_in_place(stages, operands_);
     for (Stage& stage : stages) {
-      const auto* upload = std::get_if<Command>(&stage);
-      if (upload && upload->kind == Command::Kind::upload && upload->slot == kLeftOut) continue;
+      const auto* transfer = std::get_if<Command>(&stage);
+      if (transfer && transfer->kind == Command::Kind::upload && transfer->slot == kLeftOut)
+        continue;
+      if (transfer && transfer->kind == Command::Kind::download)
+        results_.push_back({transfer->slot, transfer->bytes});
       Entry& entry = entries_.emplace_back();
       if (auto* command = std::get_if<Command>(&stage)) entry.command = std::move(*command);
       if (auto* run = std::get_if<RowRunPlan>(&stage))
@@ -40,7 +45,7 @@ class HostSequence final : public Sequence {
     const host::ExactFloatScope exact;  // the host program may flush subnormals
     for (const InputInPlace& input : inputs_) {
       const void* data = inputs[static_cast<std::size_t>(input.upload.slot)];
-      if (input.read_from(data)) continue;
+      if (!gets_results(data, input.upload.bytes, outputs) && input.read_from(data)) continue;
       copy(input.upload.device, data, input.upload.bytes);
       input.read_uploaded();
     }
@@ -66,6 +71,11 @@ class HostSequence final : public Sequence {
   void wait(int) override {}
 
  private:
+  /// What a step leaves at the address of an output.
+  struct Result {
+    int slot;
+    std::int64_t bytes;
+  };
   struct Entry {
     Command command;  ///< unless it is a run
     std::unique_ptr<RowRun> run;
@@ -81,6 +91,14 @@ class HostSequence final : public Sequence {
     return std::make_unique<RowRun>(std::move(plan), threads);
   }
 
+  /// Whether results of the step are written over an input, which launches may read after that.
+  bool gets_results(const void* input, std::int64_t bytes, std::span<void* const> outputs) const {
+    return std::any_of(results_.begin(), results_.end(), [&](const Result& result) {
+      return MemoryRange(outputs[static_cast<std::size_t>(result.slot)], result.bytes)
+          .overlaps({input, bytes});
+    });
+  }
+
   /// One thread does not fill the machine's memory bandwidth.
   void copy(void* to, const void* from, std::int64_t bytes) const {
     constexpr std::int64_t part = 64 * 1024;
@@ -93,6 +111,7 @@ class HostSequence final : public Sequence {
   std::vector<Entry> entries_;
   std::vector<std::vector<kernels::ConstTensorView>> operands_;  ///< of readers of inputs_
   std::vector<InputInPlace> inputs_;
+  std::vector<Result> results_;
   int threads_;
 };
 

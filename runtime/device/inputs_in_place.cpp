@@ -5,26 +5,17 @@
 #include <cstdint>
 #include <optional>
 
+#include "runtime/device/memory_range.h"
+
 namespace fornax {
 
 namespace {
 
 constexpr std::uintptr_t kElementAlignment = 8;  // the widest element's
 
-struct Range {
-  const std::byte *begin, *end;
-  bool overlaps(const Range& other) const { return begin < other.end && other.begin < end; }
-  bool covers(const Range& other) const { return begin <= other.begin && other.end <= end; }
-};
-
-Range range(const void* data, std::int64_t bytes) {
-  const auto* begin = static_cast<const std::byte*>(data);
-  return {begin, begin + bytes};
-}
-
 template <class View>
-Range range(const View& view) {
-  return view.present() ? range(view.data, view.type->bytes()) : Range{};
+MemoryRange range(const View& view) {
+  return view.present() ? MemoryRange(view.data, view.type->bytes()) : MemoryRange();
 }
 
 /// Where a launch reads the input: by its number among the operands.
@@ -35,7 +26,7 @@ struct Read {
 /// Follows one upload through the stages behind it.
 class Follower {
  public:
-  explicit Follower(const Command& upload) : input_(range(upload.device, upload.bytes)) {}
+  explicit Follower(const Command& upload) : input_(upload.device, upload.bytes) {}
 
   /// The reads, or nothing where the upload must stay.
   std::optional<std::vector<Read>> follow(const std::vector<Stage>& stages, std::size_t upload) {
@@ -48,12 +39,12 @@ class Follower {
 
  private:
   bool pass(const Command& command, std::size_t stage) {
-    const Range transfer = range(command.device, command.bytes);
+    const MemoryRange transfer(command.device, command.bytes);
     if (command.kind == Command::Kind::upload) return pass_write(transfer);
     if (command.kind == Command::Kind::download) return is_new(transfer);
     const kernels::KernelArgs& args = command.args;
     for (std::size_t i = 0; i < args.in.size(); ++i) {
-      const Range in = range(args.in[i]);
+      const MemoryRange in = range(args.in[i]);
       if (is_new(in)) continue;
       // What is bound may hold the operand's address.
       if (!written_.empty() || !input_.covers(in) || args.bound != nullptr) return false;
@@ -74,22 +65,22 @@ class Follower {
 
   bool pass_writes(const kernels::KernelArgs& args) {
     for (const auto& out : args.out) pass_write(range(out));
-    return pass_write(
-        range(args.workspace.data(), static_cast<std::int64_t>(args.workspace.size())));
+    return pass_write({args.workspace.data(), static_cast<std::int64_t>(args.workspace.size())});
   }
-  bool pass_write(const Range& range) {
-    if (input_.overlaps(range)) written_.push_back(range);
+  bool pass_write(const MemoryRange& to) {
+    if (input_.overlaps(to)) written_.push_back(to);
     return true;
   }
 
   /// Nothing of it was uploaded: it lies elsewhere, or was written since.
-  bool is_new(const Range& read) const {
-    return !input_.overlaps(read) || std::any_of(written_.begin(), written_.end(),
-                                                 [&](const Range& w) { return w.covers(read); });
+  bool is_new(const MemoryRange& read) const {
+    return !input_.overlaps(read) ||
+           std::any_of(written_.begin(), written_.end(),
+                       [&](const MemoryRange& w) { return w.covers(read); });
   }
 
-  Range input_;
-  std::vector<Range> written_;  ///< over a part of it
+  MemoryRange input_;
+  std::vector<MemoryRange> written_;  ///< over a part of it
   std::vector<Read> reads_;
 };
 

@@ -202,6 +202,8 @@ class CommandList {
 
   /// The second step gets its inputs so many bytes behind what is aligned.
   void misalign_inputs(std::size_t bytes) { misaligned_ = bytes; }
+  /// The second step gets as its first input what the first left as its first result, where it is.
+  void feed_back() { feeds_back_ = true; }
 
   std::vector<Stage> stages(int threads) {
     return find_row_runs(commands_, std::as_bytes(std::span(arena_)), threads);
@@ -266,6 +268,7 @@ class CommandList {
         std::memcpy(begin, &number, sizeof number);
         in.push_back(begin);
       }
+      if (feeds_back_ && number == 2) in[0] = out[0];
       step(in, out);
     }
     std::vector<std::vector<std::uint32_t>> results = outputs_;
@@ -278,6 +281,7 @@ class CommandList {
   std::vector<Command> commands_;
   std::vector<std::vector<std::uint32_t>> inputs_, outputs_;
   std::size_t misaligned_ = 0;
+  bool feeds_back_ = false;
   std::mt19937 random_{5};
 };
 

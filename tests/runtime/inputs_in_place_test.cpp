@@ -99,6 +99,17 @@ TEST_F(InputsInPlace, WhatMayBeBoundIsUploaded) {
   EXPECT_EQ(count(s), 0u);
 }
 
+TEST_F(InputsInPlace, WhatResultsAreWrittenOverIsUploaded) {
+  CommandList s;
+  s.upload(whole(0));
+  s.launch({whole(0)}, {rows(100000)}, false);
+  s.download(whole(100000));
+  s.launch({whole(0)}, {rows(200000)}, false);
+  s.download(whole(200000));
+  s.feed_back();
+  EXPECT_EQ(count(s), 1u) << "which is decided in every step";
+}
+
 TEST_F(InputsInPlace, AddressesThatNoElementMayHaveAreUploaded) {
   CommandList s;
   s.upload(whole(0));
