@@ -110,6 +110,7 @@ struct KernelArgs {
   const void* bound = nullptr;     ///< what bind() made
   StepState* step = nullptr;       ///< CPU: readable and writable here; CUDA: a device pointer
   int threads = 1;                 ///< CPU: for parallel_for
+  std::int64_t bands = 1;          ///< CPU: launches like this one that write a tensor together
   device::Queue queue;             ///< CUDA: where to launch
 };
 

@@ -46,7 +46,7 @@ void launch_activation(const KernelArgs& args) {
   const Activation kind = activation_kind(args.attributes->text("kind"));
   const float* x = args.in[0].as<float>();
   float* y = args.out[0].as<float>();
-  const bool streamed = host::is_streamed(args.out[0], 0, x);
+  const bool streamed = host::is_streamed(args, 0, x);
   host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
                        FORNAX_DISPATCH(forward)(kind, x + begin, y + begin, end - begin, streamed);
@@ -58,7 +58,7 @@ void launch_activation_grad(const KernelArgs& args) {
   const Activation kind = activation_kind(args.attributes->text("kind"));
   const float *dy = args.in[0].as<float>(), *saved = args.in[1].as<float>();
   float* dx = args.out[0].as<float>();
-  const bool streamed = host::is_streamed(args.out[0], 0, dy, saved);
+  const bool streamed = host::is_streamed(args, 0, dy, saved);
   host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
                        FORNAX_DISPATCH(backward)

@@ -54,7 +54,7 @@ FORNAX_NUMERIC_FN void activation_gradient_array(kernels::Activation kind, const
     constexpr kernels::Activation k = decltype(constant)::value;
     fill_array(
         dx, count, streamed,
-        [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
+        [=](auto i, auto zero) FORNAX_LAMBDA {
           return activation_gradient(k, load(dy + i, zero), load(saved + i, zero));
         },
         dy + kFetchedAhead, saved + kFetchedAhead);

@@ -59,8 +59,11 @@ void log_sum_exp_rows(const kernels::LabelledRows& rows, float* log_sum_exp, std
       lanewise_log_sum_exp(rows.logits + row * rows.classes, rows.classes, log_sum_exp + row);
   for (; row < end; ++row) {
     const float* x = rows.logits + row * rows.classes;
-    const float largest = num::row_maximum(x, rows.classes);
-    log_sum_exp[row] = largest + num::log(num::sum_of_exp(x, largest, nullptr, rows.classes));
+    const num::RowAhead ahead(x, rows.classes);
+    const float largest = num::row_maximum(x, rows.classes, ahead.with_maximum);
+    const float sum = num::sum_of_exp(x, largest, nullptr, rows.classes, ahead,
+                                      [](std::int64_t) FORNAX_LAMBDA {});
+    log_sum_exp[row] = largest + num::log(sum);
   }
 }
 

@@ -30,20 +30,24 @@ namespace fornax::dropout::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 
 void drop_range(const Dropout& d, std::int64_t begin, std::int64_t end) {
-  constexpr std::int64_t kTile = 4 * num::kRandomBlocks;
-  alignas(64) std::int32_t words[kTile];
+  constexpr std::int64_t kTile = 4 * num::kRandomBlocks, kAhead = 2 * kTile;
+  alignas(64) std::int32_t memory[kTile];
   const std::int32_t least_kept = d.mask.least_kept();
+  const float scale = d.scale;
   for (std::int64_t i = begin; i < end;) {
     const std::uint64_t element = d.mask.first + static_cast<std::uint64_t>(i);
     const auto skipped = static_cast<std::int64_t>(element % kTile);
     const std::int64_t count = std::min(end - i, kTile - skipped);
-    num::random_words(d.mask.stream, element / kTile * num::kRandomBlocks, words);
-    num::fill_array(d.y + i, count, d.streamed, [&](std::int64_t j, auto zero) FORNAX_LAMBDA {
+    num::random_words(d.mask.stream, element / kTile * num::kRandomBlocks, memory);
+    const std::int32_t* words = memory + skipped;
+    const float* x = d.x + i;
+    const auto dropped_or_scaled = [=](std::int64_t j, auto zero) FORNAX_LAMBDA {
       using T = decltype(zero);
-      const auto k = num::shift_right_logical<8>(num::load_words(words + skipped + j, zero));
+      const auto k = num::shift_right_logical<8>(num::load_words(words + j, zero));
       const auto dropped = k < decltype(k)(least_kept);
-      return num::select(dropped, T(0), num::load(d.x + i + j, zero) * T(d.scale));
-    });
+      return num::select(dropped, T(0), num::load(x + j, zero) * T(scale));
+    };
+    num::fill_in_order(d.y + i, count, d.streamed, dropped_or_scaled, x + kAhead);
     i += count;
   }
   num::end_streams(d.streamed);
@@ -61,7 +65,7 @@ void drop(const kernels::KernelArgs& args, std::int64_t first) {
   const float* x = args.in[0].as<float>();
   Dropout d{kernels::dropout_mask(args, *args.step),
             static_cast<float>(kernels::dropout_scale(*args.attributes)), x,
-            args.out[0].as<float>(), host::is_streamed(args.out[0], 0, x)};
+            args.out[0].as<float>(), host::is_streamed(args, 0, x)};
   d.mask.first += static_cast<std::uint64_t>(first);
   host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,
                      [&](std::int64_t begin, std::int64_t end) {

@@ -12,6 +12,17 @@
 #include "kernels/host/parallel.h"
 #include "kernels/host/row_kernel.h"
 
+#ifndef FORNAX_ELEMENTWISE_LOSSES
+#define FORNAX_ELEMENTWISE_LOSSES
+namespace fornax::elementwise_loss {
+struct Losses {
+  const float *x, *target;
+  std::int64_t count;
+  float* sums;  ///< of chunks
+};
+}  // namespace fornax::elementwise_loss
+#endif
+
 HWY_BEFORE_NAMESPACE();
 #define FORNAX_NUMERIC_PER_TARGET
 #include "kernels/elementwise_loss/loss_element.h"
@@ -24,24 +35,33 @@ namespace num = numeric::HWY_NAMESPACE;
 /// One element's loss from where it stands.
 struct Squared {
   const float *x, *target;
-  template <class T>
-  FORNAX_NUMERIC_FN T operator()(std::int64_t i, T zero) const {
+  template <class Index, class T>
+  FORNAX_NUMERIC_FN T operator()(Index i, T zero) const {
     return num::squared_error(num::load(x + i, zero), num::load(target + i, zero));
   }
 };
 struct Logistic {
   const float *x, *target;
-  template <class T>
-  FORNAX_NUMERIC_FN T operator()(std::int64_t i, T zero) const {
+  template <class Index, class T>
+  FORNAX_NUMERIC_FN T operator()(Index i, T zero) const {
+    if constexpr (std::is_same_v<T, num::Quad>) {
+      num::fetch(x + num::kFetchedAhead + i);
+      num::fetch(target + num::kFetchedAhead + i);
+    }
     return num::logistic_loss(num::load(x + i, zero), num::load(target + i, zero));
   }
 };
 
-float squared_chunk(const float* x, const float* target, std::int64_t begin, std::int64_t end) {
-  return num::ordered_chunk<num::Vector, num::kLanes>(begin, end, Squared{x, target});
+/// sums[k] of the chunks [begin, end) of `count` elements.
+void squared_sums(const Losses& l, std::int64_t begin, std::int64_t end) {
+  constexpr std::int64_t kChunk = numeric::kSumChunk;
+  for (std::int64_t k = begin; k < end; ++k)
+    l.sums[k] = num::ordered_chunk<num::Vector, num::kLanes>(
+        k * kChunk, std::min(l.count, (k + 1) * kChunk), Squared{l.x, l.target});
 }
-float logistic_chunk(const float* x, const float* target, std::int64_t begin, std::int64_t end) {
-  return num::ordered_chunk<num::Vector, num::kLanes>(begin, end, Logistic{x, target});
+void logistic_sums(const Losses& l, std::int64_t begin, std::int64_t end) {
+  num::ordered_chunk_sums<num::Vector, num::kLanes>(begin, end, l.count, Logistic{l.x, l.target},
+                                                    l.sums);
 }
 void squared_losses(const float* x, const float* target, float* losses, std::int64_t count) {
   num::fill_array(losses, count, false, Squared{x, target});
@@ -55,7 +75,7 @@ float sum_of(const float* losses, std::int64_t count) {
 
 void squared_gradient(const float* x, const float* target, float* dx, std::int64_t count,
                       float weight, bool streamed) {
-  num::fill_array(dx, count, streamed, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
+  num::fill_array(dx, count, streamed, [=](auto i, auto zero) FORNAX_LAMBDA {
     const auto x_i = num::load(x + i, zero), target_i = num::load(target + i, zero);
     return num::squared_error_gradient(x_i, target_i, decltype(zero)(weight));
   });
@@ -63,7 +83,7 @@ void squared_gradient(const float* x, const float* target, float* dx, std::int64
 }
 void logistic_gradient(const float* x, const float* target, float* dx, std::int64_t count,
                        float weight, bool streamed) {
-  num::fill_array(dx, count, streamed, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
+  num::fill_array(dx, count, streamed, [=](auto i, auto zero) FORNAX_LAMBDA {
     const auto x_i = num::load(x + i, zero), target_i = num::load(target + i, zero);
     return num::logistic_loss_gradient(x_i, target_i, decltype(zero)(weight));
   });
@@ -83,26 +103,24 @@ std::int64_t chunks_of(std::int64_t elements) {
   return (elements + numeric::kSumChunk - 1) / numeric::kSumChunk;
 }
 
-auto* squared_form() { return &FORNAX_DISPATCH(squared_chunk); }
-auto* logistic_form() { return &FORNAX_DISPATCH(logistic_chunk); }
+auto* squared_form() { return &FORNAX_DISPATCH(squared_sums); }
+auto* logistic_form() { return &FORNAX_DISPATCH(logistic_sums); }
 auto* squared_losses_form() { return &FORNAX_DISPATCH(squared_losses); }
 auto* logistic_losses_form() { return &FORNAX_DISPATCH(logistic_losses); }
 auto* squared_gradient_form() { return &FORNAX_DISPATCH(squared_gradient); }
 auto* logistic_gradient_form() { return &FORNAX_DISPATCH(logistic_gradient); }
 
-template <auto chunk_form>
+template <auto sums_form>
 void launch_loss(const KernelArgs& args) {
   const std::int64_t count = args.in[0].elements(), chunks = chunks_of(count);
-  auto* sums = reinterpret_cast<float*>(args.workspace.data());
-  host::parallel_for(chunks, 1, args.threads, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t k = first; k < last; ++k) {
-      const std::int64_t begin = k * numeric::kSumChunk;
-      sums[k] = chunk_form()(args.in[0].as<float>(), args.in[1].as<float>(), begin,
-                             std::min(count, begin + numeric::kSumChunk));
-    }
+  const Losses losses{args.in[0].as<float>(), args.in[1].as<float>(), count,
+                      reinterpret_cast<float*>(args.workspace.data())};
+  host::parallel_for(chunks, 1, args.threads, [&](std::int64_t begin, std::int64_t end) {
+    sums_form()(losses, begin, end);
   });
   *args.out[0].as<float>() =
-      count == 0 ? 0.0f : numeric::ordered_sum_of_chunks(sums, chunks) / static_cast<float>(count);
+      count == 0 ? 0.0f
+                 : numeric::ordered_sum_of_chunks(losses.sums, chunks) / static_cast<float>(count);
 }
 
 /// `elements`: of which the loss is the mean.
@@ -113,7 +131,7 @@ void gradient(const KernelArgs& args, std::int64_t elements) {
       static_cast<float>(factor) * *args.in[0].as<float>() / static_cast<float>(elements);
   const float *x = args.in[1].as<float>(), *target = args.in[2].as<float>();
   float* dx = args.out[0].as<float>();
-  const bool streamed = host::is_streamed(args.out[0], 0, x, target);
+  const bool streamed = host::is_streamed(args, 0, x, target);
   host::parallel_for(
       count, host::kElementsOfPart, args.threads, [&](std::int64_t begin, std::int64_t end) {
         gradient_form()(x + begin, target + begin, dx + begin, end - begin, weight, streamed);

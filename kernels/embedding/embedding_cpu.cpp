@@ -96,7 +96,7 @@ void launch_gradient(const KernelArgs& args) {
   std::int32_t* positions = first + rows + 1;
   list_positions(args.in[1].as<std::int32_t>(), args.in[1].elements(), rows, first, positions);
   const auto* dy = args.in[0].as<float>();
-  const host::Writer writer(host::is_streamed(args.out[0], width));
+  const host::Writer writer(host::is_streamed(args, width));
   host::parallel_for(rows, host::rows_of_part(width), args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
                        for (std::int64_t row = begin; row < end; ++row) {

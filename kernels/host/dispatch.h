@@ -2,11 +2,13 @@
 //
 // Recipe of a kernel file, kernels/softmax/softmax_cpu.cpp say:
 //
+//   // clang-format off
 //   #undef HWY_TARGET_INCLUDE
-//   #define HWY_TARGET_INCLUDE "kernels/softmax/softmax_cpu.cpp"  // this file, from the source
-//   root #include "hwy/foreach_target.h"                              // includes it once per
-//   target #include "kernels/host/dispatch.h" #include "kernels/host/vector.h" // clang-format off
-//   around the four
+//   #define HWY_TARGET_INCLUDE "kernels/softmax/softmax_cpu.cpp"  // this file, from the root
+//   #include "hwy/foreach_target.h"                               // includes it once per target
+//   #include "kernels/host/dispatch.h"
+//   #include "kernels/host/vector.h"
+//   // clang-format on
 //   ... other headers, all of them, before any HWY_BEFORE_NAMESPACE
 //
 //   HWY_BEFORE_NAMESPACE();

@@ -121,27 +121,6 @@ inline void pack_panels(const PackPanelsArguments& p) {
   }
 }
 
-inline void transpose(const TransposeArguments& t) {
-  const D d;
-  std::int64_t i = 0;
-  for (; i + lanes <= t.rows; i += lanes) {
-    const float* row[lanes];
-    row_pointers({t.from, t.from_stride, 1}, i, lanes, row);
-    std::int64_t j = 0;
-    for (; j + 4 <= t.columns; j += 4) {
-      V column[4];
-      load_transposed(row, j, column);
-#pragma GCC unroll 4
-      for (int q = 0; q < 4; ++q) hn::StoreU(column[q], d, t.to + (j + q) * t.to_stride + i);
-    }
-    for (; j < t.columns; ++j)
-      for (int r = 0; r < lanes; ++r) t.to[j * t.to_stride + i + r] = row[r][j];
-  }
-  for (; i < t.rows; ++i)
-    for (std::int64_t j = 0; j < t.columns; ++j)
-      t.to[j * t.to_stride + i] = t.from[i * t.from_stride + j];
-}
-
 }  // namespace fornax::host::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

@@ -215,7 +215,6 @@ const GemmKernels& kernels() {
     fill<2, true>(k.rows_apart, Rows{});
     k.pack = pack;
     k.pack_panels = pack_panels;
-    k.transpose = transpose;
     k.few_rows = few_rows_of;
     return k;
   }();

@@ -74,15 +74,6 @@ struct PackPanelsArguments {
   float* out;  // panel p begins at out[p * depth * TileShape::columns()]
 };
 
-/// to[j * to_stride + i] = from[i * from_stride + j] for i < rows, j < columns.
-struct TransposeArguments {
-  const float* from;
-  std::int64_t from_stride;
-  std::int64_t rows, columns;
-  float* to;
-  std::int64_t to_stride;
-};
-
 /// The widest tile of any instruction set, and how far packing may write past its last element.
 inline constexpr int gemm_max_tile_rows = 14;
 inline constexpr int gemm_tile_vectors = 2;
@@ -116,7 +107,6 @@ struct GemmKernels {
   Table rows_apart;
   void (*pack)(const PackArguments&);
   void (*pack_panels)(const PackPanelsArguments&);
-  void (*transpose)(const TransposeArguments&);
   void (*few_rows)(const FewRowsArguments&);
 };
 

@@ -7,6 +7,7 @@
 #include "kernels/host/gemm_ahead.h"
 #include "kernels/host/gemm_blocking.h"
 #include "kernels/host/parallel.h"
+#include "kernels/host/transpose.h"
 
 namespace fornax::host {
 namespace {
@@ -123,7 +124,7 @@ void multiply_block(const Gemm& g, const GemmKernels& kernels, const Layout& lay
     }
   }
   float* c = g.c + block.column;
-  kernels.transpose({transposed, layout.padded_rows, block.columns, g.M, c, g.c_stride});
+  transpose({transposed, layout.padded_rows, block.columns, g.M, c, g.c_stride, false});
   if (g.epilogue.apply) g.epilogue.apply(g.epilogue.context, c, g.c_stride, block);
 }
 

@@ -23,13 +23,14 @@ inline std::atomic<std::int64_t> streamed_bytes{16 << 20};
 /// Of rows that share lines with their neighbours only long ones are worth it.
 inline constexpr std::int64_t kStreamedRowBytes = 16384, kLineBytes = 64;
 
-/// Whether `out` is written past the caches, in rows of `row` elements; in: what may be its own
-/// memory.
+/// Whether the launch's output is written past the caches, in rows of `row` elements; in: what may
+/// be its own memory.
 template <class... In>
-bool is_streamed(const kernels::TensorView& out, std::int64_t row, const In*... in) {
-  const std::int64_t size = size_bytes(out.type->dtype);
+bool is_streamed(const kernels::KernelArgs& args, std::int64_t row, const In*... in) {
+  const kernels::TensorView& out = args.out[0];
+  const std::int64_t size = size_bytes(out.type->dtype), bytes = out.elements() * size;
   const bool whole_lines = row * size % kLineBytes == 0 || row * size >= kStreamedRowBytes;
-  return out.elements() * size >= streamed_bytes.load(std::memory_order_relaxed) && whole_lines &&
+  return bytes * args.bands >= streamed_bytes.load(std::memory_order_relaxed) && whole_lines &&
          ((static_cast<const void*>(in) != out.as<std::byte>()) && ...);
 }
 

@@ -295,92 +295,10 @@ FORNAX_NUMERIC_FN auto load_words(const std::int32_t* from, Pair<V>) {
   return Pair<std::remove_const_t<decltype(first)>>(first, load_words(from + lanes_of<V>, V()));
 }
 
-/// visit(i, T()) for the elements [begin, end), T from wide to narrow: Quad, Vector, float.
-template <class Visit>
-FORNAX_NUMERIC_FN void for_vectors(std::int64_t begin, std::int64_t end, const Visit& visit) {
-  std::int64_t i = begin;
-  for (; i + 4 * kLanes <= end; i += 4 * kLanes) visit(i, Quad());
-  for (; i + kLanes <= end; i += kLanes) visit(i, Vector());
-  for (; i < end; ++i) visit(i, 0.0f);
-}
-
-/// Asks for the lines of a Quad, past the end of an array in vain: hardware that runs ahead of a
-/// loop with much arithmetic keeps fewer lines under way than memory needs.
-FORNAX_NUMERIC_FN void fetch(const float* at) {
-  constexpr int line = 16;
-  for (int i = 0; i < 4 * kLanes; i += line) hwy::Prefetch(at + i);
-}
-/// How far ahead of their use, in floats, a loop over an array asks for them: measured.
-constexpr std::int64_t kFetchedAhead = 256;
-
-/// out[i] = term(i, T()) for i in [0, count); term gives a T: a Quad, a Vector or, at the ends, a
-/// float. `streamed`: past the caches, so that memory does not hand over lines that are overwritten
-/// whole, and then with each Quad those at fetched + i are asked for; end_streams() when the part
-/// is done.
-template <class Term, class... Float>
-FORNAX_NUMERIC_FN void fill_array(float* out, std::int64_t count, bool streamed, const Term& term,
-                                  const Float*... fetched) {
-  std::int64_t i = 0;
-  if (streamed) {
-    constexpr std::uintptr_t bytes = kLanes * sizeof(float);
-    for (; i < count && reinterpret_cast<std::uintptr_t>(out + i) % bytes != 0; ++i)
-      out[i] = term(i, 0.0f);
-    for (; i + 4 * kLanes <= count; i += 4 * kLanes) {
-      (fetch(fetched + i), ...);
-      stream(term(i, Quad()), out + i);
-    }
-    for (; i + kLanes <= count; i += kLanes) stream(term(i, Vector()), out + i);
-  }
-  for_vectors(i, count,
-              [&](std::int64_t at, auto zero) FORNAX_LAMBDA { store(term(at, zero), out + at); });
-}
-
-/// What was streamed is in memory before another thread is told.
-FORNAX_NUMERIC_FN void end_streams(bool streamed) {
-  if (streamed) hwy::FlushStream();
-}
-
-/// out[i] = function(in[i]) for i in [0, count); function takes Quad, Vector and float.
-/// The last elements go through its float form. `in` may be `out`.
-template <class Function>
-FORNAX_NUMERIC_FN void map(const float* in, float* out, std::int64_t count,
-                           const Function& function, bool streamed = false) {
-  fill_array(
-      out, count, streamed,
-      [&](std::int64_t i, auto zero) FORNAX_LAMBDA { return function(load(in + i, zero)); },
-      in + kFetchedAhead);
-}
-
-/// out[c] = the chain of term(row, c, zero) over the rows [begin, end) in order, from -0.0, of
-/// every column. A few rows are taken across all columns before the next, so that memory is read in
-/// few streams; between, the chains wait in out.
-template <class Term>
-FORNAX_NUMERIC_FN void column_chains(std::int64_t begin, std::int64_t end, std::int64_t columns,
-                                     float* out, const Term& term) {
-  constexpr std::int64_t kRows = 8;
-  constexpr int kWidth = 4;
-  for (std::int64_t c = 0; c < columns; ++c) out[c] = -0.0f;
-  for (std::int64_t first = begin; first < end; first += kRows) {
-    const std::int64_t last = std::min(end, first + kRows);
-    std::int64_t c = 0;
-    for (; c + kWidth * kLanes <= columns; c += kWidth * kLanes) {
-      Vector sum[kWidth];
-      for (int w = 0; w < kWidth; ++w) sum[w] = load(out + c + w * kLanes, Vector());
-      for (std::int64_t row = first; row < last; ++row)
-        for (int w = 0; w < kWidth; ++w) sum[w] = sum[w] + term(row, c + w * kLanes, Vector());
-      for (int w = 0; w < kWidth; ++w) store(sum[w], out + c + w * kLanes);
-    }
-    const auto rest = [&](auto zero) FORNAX_LAMBDA {
-      auto sum = load(out + c, zero);
-      for (std::int64_t row = first; row < last; ++row) sum = sum + term(row, c, zero);
-      store(sum, out + c);
-    };
-    for (; c + kLanes <= columns; c += kLanes) rest(Vector());
-    for (; c < columns; ++c) rest(0.0f);
-  }
-}
-
 }  // namespace fornax::numeric::HWY_NAMESPACE
+
+#include "kernels/host/vector_array.h"
+
 HWY_AFTER_NAMESPACE();
 #undef FORNAX_NUMERIC_PER_TARGET
 #include "kernels/numeric/namespace.h"

@@ -90,21 +90,96 @@ void copy_rows(const Copy<T>& c, std::int64_t begin, std::int64_t end) {
   }
 }
 
-/// The same of contiguous rows that share lines in the copy, past the caches.
+/// Contiguous rows of whole lines in the order in which they lie in the source. A run is of those
+/// that differ in the axis of the smallest steps, or one row where they are many.
+class SourceOrder {
+ public:
+  explicit SourceOrder(const StridedWalk<1>& walk) : width_(walk.row_elements()) {
+    std::int64_t step = walk.row_elements();
+    for (int axis = walk.rank - 2; axis >= 0; --axis) {
+      int at = axes_++;
+      for (; at > 0 && axis_[at - 1].from > walk.stride[0][axis]; --at) axis_[at] = axis_[at - 1];
+      axis_[at] = {walk.extent[axis], walk.stride[0][axis], step};
+      step *= walk.extent[axis];
+    }
+    if (axes_ > 0 && axis_[0].extent <= kLongestRun) run_ = axis_[0], outer_ = 1;
+  }
+  std::int64_t rows_of_run() const { return run_.extent; }
+  /// Runs [begin, end), past the caches.
+  template <class T>
+  void copy(const Copy<T>& c, std::int64_t begin, std::int64_t end) const {
+    constexpr std::int64_t size = sizeof(T);
+    const host::Pieces run{width_ * size, run_.extent, run_.from * size, run_.to * size};
+    const std::int64_t spread = host::lines_of_stream(end - begin);
+    const std::int64_t stream = spread > 0 ? spread : (end - begin) / host::kStreams;
+    for (std::int64_t i = begin; i < begin + stream; ++i)
+      c.writer.copy(
+          {place(c, i), place(c, i + stream), place(c, i + 2 * stream), place(c, i + 3 * stream)},
+          run);
+    for (std::int64_t i = begin + host::kStreams * stream; i < end; ++i) {
+      const host::Place first = place(c, i);
+      for (std::int64_t n = 0; n < run.count; ++n)
+        c.writer.copy(first.from + n * run.from_step, first.to + n * run.to_step, run.bytes);
+    }
+  }
+
+ private:
+  static constexpr std::int64_t kLongestRun = 64;
+  struct Axis {
+    std::int64_t extent, from, to;  ///< from, to: a step in elements
+  };
+  template <class T>
+  host::Place place(const Copy<T>& c, std::int64_t run) const {
+    std::int64_t from = 0, to = 0;
+    for (int i = outer_; i < axes_; ++i) {
+      const std::int64_t at = run % axis_[i].extent;
+      run /= axis_[i].extent;
+      from += at * axis_[i].from, to += at * axis_[i].to;
+    }
+    return {reinterpret_cast<const std::byte*>(c.from + from),
+            reinterpret_cast<std::byte*>(c.to + to)};
+  }
+  std::int64_t width_;
+  Axis axis_[Shape::kMaxRank], run_{1, 0, 0};  ///< innermost of the source first
+  int axes_ = 0, outer_ = 0;                   ///< outer_: the first beyond the run
+};
+
+/// Rows of the walk in their order, as pieces of a stretch of the copy.
+template <class T>
+class RowPieces {
+ public:
+  RowPieces(const Copy<T>& c, std::int64_t first)
+      : c_(c), row_(first), pieces_(c.to + first * c.walk.row_elements()) {}
+  void next() {
+    if (left_ == 0) {
+      const int outer = c_.walk.rank - 2;
+      std::int64_t offset[1];
+      c_.walk.row_offsets(row_, offset);
+      from_ = c_.from + offset[0], step_ = c_.walk.stride[0][outer];
+      left_ = c_.walk.extent[outer] - row_ % c_.walk.extent[outer];
+    }
+    pieces_.add(from_, c_.walk.row_elements() * std::int64_t{sizeof(T)});
+    from_ += step_, --left_, ++row_;
+  }
+  void end() { pieces_.end(); }
+
+ private:
+  const Copy<T>& c_;
+  std::int64_t row_, left_ = 0, step_ = 0;
+  const T* from_ = nullptr;
+  host::StreamedPieces pieces_;
+};
+
+/// Rows [begin, end) that are contiguous and share lines in the copy, past the caches.
 template <class T>
 void stream_rows(const Copy<T>& c, std::int64_t begin, std::int64_t end) {
-  const std::int64_t width = c.walk.row_elements(), outer = c.walk.rank - 2;
-  const std::int64_t along = c.walk.extent[outer], step = c.walk.stride[0][outer];
-  host::StreamedPieces pieces(c.to + begin * width);
-  for (std::int64_t row = begin; row < end;) {
-    std::int64_t offset[1];
-    c.walk.row_offsets(row, offset);
-    const T* x = c.from + offset[0];
-    for (const std::int64_t past = std::min(end, (row / along + 1) * along); row < past;
-         ++row, x += step)
-      pieces.add(x, width * std::int64_t{sizeof(T)});
-  }
-  pieces.end();
+  const std::int64_t stream = (end - begin) / host::kStreams;
+  RowPieces<T> at[] = {
+      {c, begin}, {c, begin + stream}, {c, begin + 2 * stream}, {c, begin + 3 * stream}};
+  for (std::int64_t r = 0; r < stream; ++r)
+    for (RowPieces<T>& pieces : at) pieces.next();
+  for (std::int64_t r = host::kStreams * stream; r < end - begin; ++r) at[3].next();
+  for (RowPieces<T>& pieces : at) pieces.end();
 }
 
 /// Tiles [begin, end). A tile's lines of the source may share one set of the cache, so they pass
@@ -123,14 +198,69 @@ void copy_tiles(const Copy<T>& c, const Tiles<1>& tiles, std::int64_t begin, std
   }
 }
 
+/// Tiles of 32-bit elements that need no buffer: as many rows of the source as hardware follows at
+/// once, of which it goes along all before the next.
+class Strips {
+ public:
+  Strips(const StridedWalk<1>& walk, bool streamed)
+      : walk_(walk),
+        streamed_(streamed),
+        group_(walk.extent[walk.rank - 2]),
+        down_((group_ + kRows - 1) / kRows),
+        across_((walk.row_elements() + kColumns - 1) / kColumns) {}
+  void copy(const float* from, float* to, int threads) const {
+    const std::int64_t tiles = walk_.rows() / group_ * down_ * across_;
+    const std::int64_t elements =
+        std::min(kRows, group_) * std::min(kColumns, walk_.row_elements());
+    const host::Writer writer(streamed_);
+    host::parallel_for(tiles, host::rows_of_part(elements), threads,
+                       [&](std::int64_t begin, std::int64_t end) {
+                         for (std::int64_t i = begin; i < end; ++i) copy_tile(from, to, i);
+                         writer.end();
+                       });
+  }
+
+ private:
+  void copy_tile(const float* from, float* to, std::int64_t tile) const {
+    const std::int64_t width = walk_.row_elements(), stride = walk_.stride[0][walk_.rank - 1];
+    const std::int64_t first = tile % down_ * kRows, column = tile / down_ % across_ * kColumns;
+    const std::int64_t row = tile / down_ / across_ * group_ + first;
+    std::int64_t offset[1];
+    walk_.row_offsets(row, offset);
+    host::transpose({from + offset[0] + column * stride, stride, std::min(kColumns, width - column),
+                     std::min(kRows, group_ - first), to + row * width + column, width, streamed_});
+  }
+
+  static constexpr std::int64_t kRows = 512, kColumns = 32;
+  const StridedWalk<1>& walk_;
+  bool streamed_;
+  std::int64_t group_, down_, across_;
+};
+
+bool are_whole_lines(const KernelArgs& args, std::int64_t row_bytes) {
+  return row_bytes % host::kLineBytes == 0 &&
+         reinterpret_cast<std::uintptr_t>(args.out[0].data) % host::kLineBytes == 0;
+}
+
+/// Whether rows are contiguous in the source, and none is another's.
+bool has_apart_rows(const StridedWalk<1>& walk) {
+  for (int axis = 0; axis + 1 < walk.rank; ++axis)
+    if (walk.stride[0][axis] <= 0) return false;
+  return walk.rank > 1 && walk.stride[0][walk.rank - 1] == 1;
+}
+
 template <class T>
 void copy_strided(const KernelArgs& args) {
   if (args.out[0].elements() == 0) return;
   const StridedWalk<1> walk = strided_walk<1>(args.in[0].shape(), {args.in[0].type->strides});
   const std::int64_t width = walk.row_elements();
-  const bool streamed = host::is_streamed(args.out[0], width, args.in[0].as<T>());
+  const bool streamed = host::is_streamed(args, width, args.in[0].as<T>());
   const Copy<T> c{walk, args.in[0].as<T>(), args.out[0].as<T>(), host::Writer(streamed)};
+  const bool whole_lines = are_whole_lines(args, width * std::int64_t{sizeof(T)});
   if (is_transposed(c.walk, 0)) {
+    if (sizeof(T) == sizeof(float) && (!streamed || whole_lines))
+      return Strips(walk, streamed)
+          .copy(args.in[0].as<float>(), args.out[0].as<float>(), args.threads);
     const Tiles tiles(c.walk);
     return host::parallel_for(tiles.tiles(), tiles.tiles_of_part(), args.threads,
                               [&](std::int64_t begin, std::int64_t end) {
@@ -140,8 +270,17 @@ void copy_strided(const KernelArgs& args) {
   }
   // Rows that share lines: all of the output is whole lines nevertheless.
   const bool pieces = !streamed && walk.rank > 1 && walk.stride[0][walk.rank - 1] == 1 &&
-                      host::is_streamed(args.out[0], args.out[0].elements(), args.in[0].as<T>());
-  host::parallel_for(c.walk.rows(), host::rows_of_part(width), args.threads,
+                      host::is_streamed(args, args.out[0].elements(), args.in[0].as<T>());
+  if (streamed && has_apart_rows(walk) && whole_lines) {
+    const SourceOrder order(walk);
+    const std::int64_t run = order.rows_of_run();
+    return host::parallel_for(walk.rows() / run, host::rows_of_part(width * run), args.threads,
+                              [&](std::int64_t begin, std::int64_t end) {
+                                order.copy(c, begin, end);
+                                c.writer.end();
+                              });
+  }
+  host::parallel_for(walk.rows(), host::rows_of_part(width), args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
                        if (pieces) return stream_rows(c, begin, end);
                        copy_rows(c, begin, end);

@@ -3,14 +3,14 @@
 #pragma once
 #include <algorithm>
 
-#include "kernels/host/gemm_tile.h"
 #include "kernels/host/offer.h"
+#include "kernels/host/transpose.h"
 #include "kernels/layout/strided.h"
 
 namespace fornax::kernels {
 
-inline constexpr std::int64_t kTile = 64;        ///< elements along both axes of a tile
-inline constexpr std::int64_t kLinesAtOnce = 8;  ///< that far apart they may share a set of L1
+inline constexpr std::int64_t kTile = 64;         ///< elements along both axes of a tile
+inline constexpr std::int64_t kLinesAtOnce = 16;  ///< that far apart they may share a set of L1
 
 /// Whether the operand's neighbours along the last axis lie apart and those along the axis before
 /// it side by side.
@@ -63,9 +63,9 @@ void transpose_tile(const T* x, std::int64_t stride, const Tile& tile, T* out) {
       for (std::int64_t i = 0; i < lines; ++i)
         for (std::int64_t r = 0; r < tile.rows; r += host::kLineBytes / std::int64_t{sizeof(T)})
           __builtin_prefetch(x + (kLinesAtOnce + i) * stride + r);
-    if constexpr (sizeof(T) == sizeof(float)) {
-      host::gemm_kernels().transpose({reinterpret_cast<const float*>(x), stride, lines, tile.rows,
-                                      reinterpret_cast<float*>(out + first), kTile});
+    if constexpr (sizeof(T) == sizeof(std::uint32_t)) {
+      host::transpose({reinterpret_cast<const float*>(x), stride, lines, tile.rows,
+                       reinterpret_cast<float*>(out + first), kTile, false});
     } else {
       for (std::int64_t i = 0; i < lines; ++i)
         for (std::int64_t r = 0; r < tile.rows; ++r) out[r * kTile + first + i] = x[i * stride + r];

@@ -100,31 +100,37 @@ void slopes(const float* variance, const float* scale, float epsilon, float* inv
 }
 
 void normalize_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
-  for (std::int64_t row = begin; row < end; ++row) {
-    const float* x = b.x + row * b.channels;
-    num::fill_array(
-        b.out + row * b.channels, b.channels, b.streamed,
-        [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
-          return num::batch_norm(num::load(x + c, zero), num::load(b.mean + c, zero),
-                                 num::load(b.slope + c, zero), num::load(b.shift + c, zero));
-        },
-        x + num::kFetchedAhead);
-  }
+  const float* first = b.x + begin * b.channels;
+  num::fill_rows(
+      b.out + begin * b.channels, end - begin, b.channels, b.streamed,
+      [&](std::int64_t row) FORNAX_LAMBDA {
+        return [&b, x = first + row * b.channels](auto c, auto zero) FORNAX_LAMBDA {
+          const auto at = [=](const float* of) FORNAX_LAMBDA {
+            return num::load(of + numeric::in_every_stream(c), zero);
+          };
+          return num::batch_norm(num::load(x + c, zero), at(b.mean), at(b.slope), at(b.shift));
+        };
+      },
+      first + num::kFetchedAhead);
   num::end_streams(b.streamed);
 }
 
 void gradient_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
-  for (std::int64_t row = begin; row < end; ++row) {
-    const float *dy = b.dy + row * b.channels, *x = b.x + row * b.channels;
-    num::fill_array(
-        b.out + row * b.channels, b.channels, b.streamed,
-        [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
-          const auto at = [&](const float* of) FORNAX_LAMBDA { return num::load(of + c, zero); };
+  const float *dys = b.dy + begin * b.channels, *xs = b.x + begin * b.channels;
+  num::fill_rows(
+      b.out + begin * b.channels, end - begin, b.channels, b.streamed,
+      [&](std::int64_t row) FORNAX_LAMBDA {
+        const float *dy = dys + row * b.channels, *x = xs + row * b.channels;
+        return [&b, dy, x](auto c, auto zero) FORNAX_LAMBDA {
+          const auto at = [=](const float* of) FORNAX_LAMBDA {
+            return num::load(of + numeric::in_every_stream(c), zero);
+          };
           const num::ChannelGradient<decltype(zero)> channel{at(b.mean), at(b.inverse), at(b.slope),
                                                              at(b.mean_shift), at(b.mean_scale)};
-          return num::batch_norm_gradient(at(dy), at(x), channel);
-        });
-  }
+          return num::batch_norm_gradient(num::load(dy + c, zero), num::load(x + c, zero), channel);
+        };
+      },
+      dys + num::kFetchedAhead, xs + num::kFetchedAhead);
   num::end_streams(b.streamed);
 }
 
@@ -174,7 +180,7 @@ BatchNorm batch_norm_of(const KernelArgs& args, std::size_t x) {
   b.out = args.out[0].as<float>();
   b.inverse = workspace_vector(args, b.channels, 0);
   b.slope = workspace_vector(args, b.channels, 1);
-  b.streamed = host::is_streamed(args.out[0], b.channels, b.x, args.in[0].as<float>());
+  b.streamed = host::is_streamed(args, b.channels, b.x, args.in[0].as<float>());
   return b;
 }
 

@@ -21,7 +21,7 @@ namespace num = numeric::HWY_NAMESPACE;
 
 void widen(bool bf16, const std::uint16_t* x, float* y, std::int64_t count, bool streamed) {
   const auto fill = [&](const auto& convert) FORNAX_LAMBDA {
-    num::fill_array(y, count, streamed, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
+    num::fill_array(y, count, streamed, [&](auto i, auto zero) FORNAX_LAMBDA {
       return convert(num::load_halves(x + i, zero));
     });
   };
@@ -30,23 +30,30 @@ void widen(bool bf16, const std::uint16_t* x, float* y, std::int64_t count, bool
   num::end_streams(streamed);
 }
 
-/// Two vectors of f32 give one of 16-bit numbers.
+/// Two vectors of f32 give one of 16-bit numbers, two lines one; streamed as by fill_array.
 template <class Convert>
 FORNAX_NUMERIC_FN void narrow_array(const float* x, std::uint16_t* y, std::int64_t count,
                                     bool streamed, const Convert& convert) {
-  constexpr std::int64_t step = 2 * num::kLanes;
+  constexpr std::int64_t step = 2 * num::kLanes, line = 2 * numeric::kLine;
   const auto one = [&](std::int64_t i)
                        FORNAX_LAMBDA { y[i] = static_cast<std::uint16_t>(convert(x[i])); };
   std::int64_t i = 0;
-  for (; streamed && i < count && reinterpret_cast<std::uintptr_t>(y + i) % (2 * step) != 0; ++i)
+  for (; streamed && i < count && reinterpret_cast<std::uintptr_t>(y + i) % (2 * line) != 0; ++i)
     one(i);
   const auto two = [&](std::int64_t at) FORNAX_LAMBDA {
     num::store_halves(convert(num::load(x + at, num::Pair<num::Vector>())), y + at, streamed);
   };
-  for (; streamed && i + 2 * step <= count; i += 2 * step) {  // whole lines of y
-    num::fetch(x + i + num::kFetchedAhead);
-    two(i), two(i + step);
+  const auto whole_line = [&](std::int64_t at) FORNAX_LAMBDA {
+    for (std::int64_t ahead = 0; ahead < line; ahead += numeric::kLine)
+      hwy::Prefetch(x + at + num::kFetchedAhead + ahead);
+    for (std::int64_t past = 0; past < line; past += step) two(at + past);
+  };
+  if (const std::int64_t apart = streamed * host::lines_of_stream((count - i) / line) * line) {
+    for (const std::int64_t end = i + apart; i < end; i += line)
+      for (std::int64_t s = 0; s < numeric::kStreams; ++s) whole_line(i + s * apart);
+    i += (numeric::kStreams - 1) * apart;
   }
+  for (; streamed && i + line <= count; i += line) whole_line(i);
   for (; i + step <= count; i += step) two(i);
   for (; i < count; ++i) one(i);
 }
@@ -106,7 +113,7 @@ void launch_fill(const KernelArgs& args) {
   const DType dtype = args.out[0].type->dtype;
   const auto fill = [&]<class T>(T number) {
     T* y = args.out[0].as<T>();
-    const bool streamed = host::is_streamed(args.out[0], 0);
+    const bool streamed = host::is_streamed(args, 0);
     const host::Writer writer(streamed);
     host::parallel_for(args.out[0].elements(), host::kElementsOfPart, args.threads,
                        [&](std::int64_t begin, std::int64_t end) {
@@ -122,7 +129,7 @@ void launch_fill(const KernelArgs& args) {
 void cast_range(const KernelArgs& args, std::int64_t begin, std::int64_t end) {
   using namespace fornax::cast;
   const DType from = args.in[0].type->dtype, to = args.out[0].type->dtype;
-  const bool streamed = host::is_streamed(args.out[0], 0, args.in[0].as<std::byte>());
+  const bool streamed = host::is_streamed(args, 0, args.in[0].as<std::byte>());
   if (is_half(from))
     return FORNAX_DISPATCH(widen)(from == DType::bf16, args.in[0].as<std::uint16_t>() + begin,
                                   args.out[0].as<float>() + begin, end - begin, streamed);

@@ -29,12 +29,21 @@ struct Row {
   float* out;
   std::int64_t count;
   bool streamed;
+  /// Rows that are computed side by side with this one, past the caches, begin so far apart; 0:
+  /// none. Operands are as large as the result, or the same for all rows.
+  std::int64_t apart = 0;
+  bool in_every_row[3] = {};
 };
 
 /// Pieces of `rows` rows, one below the other: from a row to the next in[k] moves by down[k].
 struct Rows {
   Row first;
   std::int64_t rows, down[3], out_down;
+
+  void move(Row& row, std::int64_t by) const {
+    for (int k = 0; k < 3; ++k) row.in[k] += by * down[k];
+    row.out += by * out_down;
+  }
 };
 
 }  // namespace fornax::pointwise
@@ -49,11 +58,12 @@ namespace fornax::pointwise::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 using kernels::Pointwise;
 
-/// Element i of an operand as T: `array` says that it advances.
-template <bool array, class T>
-FORNAX_NUMERIC_FN T operand(const float* from, std::int64_t i, T zero) {
-  if constexpr (array) return num::load(from + i, zero);
-  return T(*from);
+/// Element i of operand k as T: `array` says that it advances.
+template <bool array, class Index, class T>
+FORNAX_NUMERIC_FN T operand(const Row& row, int k, Index i, T zero) {
+  if constexpr (array)
+    return num::load(row.in[k] + (row.in_every_row[k] ? numeric::in_every_stream(i) : i), zero);
+  return T(*row.in[k]);
 }
 
 template <Pointwise function>
@@ -65,13 +75,22 @@ void row_by_element(const Row& row) {
 
 template <Pointwise function, bool a, bool b, bool c>
 void row_by_vector(const Row& row) {
-  const auto term = [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
-    return num::pointwise(function, operand<a>(row.in[0], i, zero), operand<b>(row.in[1], i, zero),
-                          operand<c>(row.in[2], i, zero));
+  const auto term = [&](auto i, auto zero) FORNAX_LAMBDA {
+    return num::pointwise(function, operand<a>(row, 0, i, zero), operand<b>(row, 1, i, zero),
+                          operand<c>(row, 2, i, zero));
   };
-  if constexpr (a && !b && !c)
-    return num::fill_array(row.out, row.count, row.streamed, term, row.in[0] + num::kFetchedAhead);
-  num::fill_array(row.out, row.count, row.streamed, term);
+  const auto fill = [&](const auto*... fetched) FORNAX_LAMBDA {
+    if (row.apart == 0)
+      num::fill_array(row.out, row.count, row.streamed, term, fetched...);
+    else
+      num::fill_streams(row.out, {0, row.count, row.apart}, term, fetched...);
+  };
+  if constexpr (a && !b && !c) return fill(row.in[0] + num::kFetchedAhead);
+  if constexpr (a && b && !c)
+    return row.in_every_row[1]
+               ? fill(row.in[0] + num::kFetchedAhead)
+               : fill(row.in[0] + num::kFetchedAhead, row.in[1] + num::kFetchedAhead);
+  fill();
 }
 
 template <Pointwise function>
@@ -110,11 +129,14 @@ void run_rows(Pointwise function, const Rows& rows) {
   const auto run_one = row_function(static_cast<int>(function),
                                     std::make_integer_sequence<int, kernels::kPointwiseCount>());
   Row row = rows.first;
-  for (std::int64_t r = 0; r < rows.rows; ++r) {
-    run_one(row);
-    for (int k = 0; k < 3; ++k) row.in[k] += rows.down[k];
-    row.out += rows.out_down;
-  }
+  for (std::int64_t r = 0; r < rows.rows; ++r, rows.move(row, 1)) run_one(row);
+}
+/// kStreams groups of `rows.rows` rows that follow each other, a row of each at a time.
+void run_rows_side_by_side(Pointwise function, const Rows& rows) {
+  Rows group = rows;
+  group.first.apart = rows.rows * rows.out_down;
+  for (int k = 0; k < 3; ++k) group.first.in_every_row[k] = rows.down[k] == 0;
+  run_rows(function, group);
 }
 
 void end(bool streamed) { num::end_streams(streamed); }
@@ -149,8 +171,8 @@ struct Task {
         scalar(static_cast<float>(walk.scalar)) {
     for (int k = 0; k < operand_count(function); ++k)
       if (is_array(k))
-        streamed = streamed &&
-                   host::is_streamed(args.out[0], walk.axes.row_elements(), operand_data(args, k));
+        streamed =
+            streamed && host::is_streamed(args, walk.axes.row_elements(), operand_data(args, k));
   }
   bool is_array(int k) const { return k < operand_count(function) && k != walk.scalar_operand; }
   bool is_turned(int k) const { return is_array(k) && is_transposed(walk.axes, k); }
@@ -158,6 +180,17 @@ struct Task {
     return walk.axes.rank >= 2 && (is_turned(0) || is_turned(1) || is_turned(2));
   }
 
+  /// Whether rows may be computed side by side.
+  bool has_even_rows() const {
+    const StridedWalk<3>& axes = walk.axes;
+    const std::int64_t width = axes.row_elements();
+    bool even = streamed && axes.rank == 2 && width % numeric::kLine == 0;
+    for (int k = 0; k < 3; ++k)
+      if (is_array(k))
+        even = even && walk.last_stride(k) == 1 &&
+               (axes.stride[k][0] == 0 || axes.stride[k][0] == width);
+    return even && reinterpret_cast<std::uintptr_t>(args.out[0].data) % host::kLineBytes == 0;
+  }
   /// `count` elements of row `r` from `column` on.
   fornax::pointwise::Row piece(std::int64_t r, std::int64_t column, std::int64_t count) const {
     fornax::pointwise::Row row{};
@@ -179,9 +212,18 @@ struct Task {
 /// Output elements [begin, end), row by row.
 void run_range(const Task& task, std::int64_t begin, std::int64_t end) {
   using namespace fornax::pointwise;
-  const std::int64_t width = task.walk.axes.row_elements();
+  const StridedWalk<3>& axes = task.walk.axes;
+  const std::int64_t width = axes.row_elements();
   while (begin < end) {
     const std::int64_t column = begin % width, count = std::min(width - column, end - begin);
+    const std::int64_t groups = (end - begin) / (numeric::kStreams * width);
+    if (column == 0 && groups > 0 && task.has_even_rows()) {
+      Rows rows{task.piece(begin / width, 0, width), groups, {}, width};
+      for (int k = 0; k < 3; ++k) rows.down[k] = axes.stride[k][0];
+      FORNAX_DISPATCH(run_rows_side_by_side)(task.function, rows);
+      begin += groups * numeric::kStreams * width;
+      continue;
+    }
     FORNAX_DISPATCH(run)(task.function, task.piece(begin / width, column, count));
     begin += count;
   }

@@ -30,31 +30,66 @@ namespace num = numeric::HWY_NAMESPACE;
 /// Elements of a row whose terms wait in L1, so that the result is written once.
 constexpr std::int64_t kTerms = 4096;
 
-void softmax_rows(const Rows& r, const float* x, float* y, std::int64_t rows) {
-  alignas(64) float terms[kTerms];
-  for (std::int64_t row = 0; row < rows; ++row, x += r.width, y += r.width) {
-    float* e = r.width <= kTerms ? terms : y;
-    const float inverse = 1.0f / num::sum_of_exp(x, num::row_maximum(x, r.width), e, r.width);
-    num::map(
-        e, y, r.width, [=](auto term) FORNAX_LAMBDA { return term * decltype(term)(inverse); },
-        r.streamed && e != y);
+struct SoftmaxTerm {
+  const float* e;
+  float inverse;
+  template <class Index, class T>
+  FORNAX_NUMERIC_FN T operator()(Index i, T zero) const {
+    return num::load(e + i, zero) * T(inverse);
   }
-  num::end_streams(r.streamed);
+};
+struct LogSoftmaxTerm {
+  const float* x;
+  float largest, log_sum;
+  template <class Index, class T>
+  FORNAX_NUMERIC_FN T operator()(Index i, T zero) const {
+    return (num::load(x + i, zero) - T(largest)) - T(log_sum);
+  }
+};
+
+/// Each row of y by the term that term_of(row, beside) gives. Past the caches a row is written
+/// beside the sum of the next: by itself it would keep memory busy alone, and the sum arithmetic.
+template <class TermOf>
+FORNAX_NUMERIC_FN void write_rows(const Rows& r, float* y, std::int64_t rows,
+                                  const TermOf& term_of) {
+  const auto nothing = [](std::int64_t) FORNAX_LAMBDA {};
+  if (rows == 0) return;
+  if (!r.streamed || r.width % numeric::kChains != 0 || !num::begins_line(y)) {
+    for (std::int64_t row = 0; row < rows; ++row, y += r.width)
+      num::fill_array(y, r.width, r.streamed, term_of(row, nothing));
+    return num::end_streams(r.streamed);
+  }
+  auto term = term_of(0, nothing);
+  for (std::int64_t row = 1; row < rows; ++row, y += r.width)
+    term = term_of(row,
+                   [=](std::int64_t i) FORNAX_LAMBDA { num::stream(term(i, num::Quad()), y + i); });
+  num::fill_in_order(y, r.width, true, term);
+  num::end_streams(true);
+}
+
+void softmax_rows(const Rows& r, const float* x, float* y, std::int64_t rows) {
+  alignas(64) float terms[2][kTerms];  // of a row and of the one before
+  const bool fits = r.width <= kTerms;
+  const auto term_of = [&](std::int64_t row, const auto& beside) FORNAX_LAMBDA {
+    const float* from = x + row * r.width;
+    float* e = fits ? terms[row % 2] : y + row * r.width;
+    const num::RowAhead ahead(from, r.width);
+    const float largest = num::row_maximum(from, r.width, ahead.with_maximum);
+    const float sum = num::sum_of_exp(from, largest, e, r.width, ahead, beside);
+    return SoftmaxTerm{e, 1.0f / sum};
+  };
+  write_rows({r.width, r.streamed && fits}, y, rows, term_of);
 }
 
 void log_softmax_rows(const Rows& r, const float* x, float* y, std::int64_t rows) {
-  for (std::int64_t row = 0; row < rows; ++row, x += r.width, y += r.width) {
-    const float largest = num::row_maximum(x, r.width);
-    const float log_sum = num::log(num::sum_of_exp(x, largest, nullptr, r.width));
-    num::map(
-        x, y, r.width,
-        [=](auto v) FORNAX_LAMBDA {
-          using T = decltype(v);
-          return (v - T(largest)) - T(log_sum);
-        },
-        r.streamed);
-  }
-  num::end_streams(r.streamed);
+  const auto term_of = [&](std::int64_t row, const auto& beside) FORNAX_LAMBDA {
+    const float* from = x + row * r.width;
+    const num::RowAhead ahead(from, r.width);
+    const float largest = num::row_maximum(from, r.width, ahead.with_maximum);
+    const float sum = num::sum_of_exp(from, largest, nullptr, r.width, ahead, beside);
+    return LogSoftmaxTerm{from, largest, num::log(sum)};
+  };
+  write_rows(r, y, rows, term_of);
 }
 
 /// dx of a row from its elements; the row behind is fetched meanwhile.
@@ -63,7 +98,7 @@ FORNAX_NUMERIC_FN void fill_gradient(const Rows& r, const float* dy, const float
                                      const Gradient& gradient) {
   num::fill_array(
       dx, r.width, r.streamed,
-      [&](std::int64_t i, auto zero)
+      [&](auto i, auto zero)
           FORNAX_LAMBDA { return gradient(num::load(dy + i, zero), num::load(y + i, zero)); },
       dy + r.width, y + r.width);
 }
@@ -108,7 +143,7 @@ using kernels::KernelArgs;
 template <class Body, class... In>
 void for_parts(const KernelArgs& args, const Body& body, const In*... in) {
   const std::int64_t width = args.in[0].shape()[-1], rows = args.in[0].elements() / width;
-  const Rows shape{width, host::is_streamed(args.out[0], width, in...)};
+  const Rows shape{width, host::is_streamed(args, width, in...)};
   host::parallel_for(
       rows, host::rows_of_part(width), args.threads,
       [&](std::int64_t begin, std::int64_t end) { body(shape, begin * width, end - begin); });

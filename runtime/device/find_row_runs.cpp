@@ -144,7 +144,8 @@ class Growing {
   bool is_worth_it(int threads) const {
     const std::int64_t rows = members_[0].plan.rows, least = banded_bytes.load();
     std::int64_t row_bytes = 0, own_bytes = 0;
-    for (const Touch& value : distinct()) row_bytes += value.row_bytes;
+    for (const Touch& value : distinct())
+      if (is_shared(value)) row_bytes += value.row_bytes;
     for (const RowMember& member : members_)
       own_bytes += threads * member.plan.lane_bytes + member.plan.kept_bytes +
                    row_run_slots(rows, threads) * member.plan.partial_bytes;
@@ -277,6 +278,17 @@ class Growing {
       }
     }
     return upload && !is_read_later(value) ? upload : nullptr;
+  }
+
+  /// Whether several members touch it.
+  bool is_shared(const Touch& value) const {
+    int owner = -1;
+    for (std::size_t i = 0; i < touches_.size(); ++i) {
+      if (!touches_[i].same_rows(value)) continue;
+      if (owner >= 0 && owner != owners_[i]) return true;
+      owner = owners_[i];
+    }
+    return false;
   }
 
   bool is_value(const Touch& t) const {

@@ -86,7 +86,7 @@ void RowRun::place() {
   }
   const std::int64_t bytes = threads_ * lane_bytes + slots_ * slot_bytes_ + kept_bytes;
   auto* next = static_cast<std::byte*>(
-      ::operator new(static_cast<std::size_t>(bytes), std::align_val_t{kLine}, std::nothrow));
+      ::operator new (static_cast<std::size_t>(bytes), std::align_val_t{kLine}, std::nothrow));
   kernels::require(next, ErrorCode::out_of_memory,
                    "a run by bands of rows: the system has no " + std::to_string(bytes) +
                        " bytes for its threads; fewer threads need less");
@@ -129,8 +129,17 @@ void RowRun::bind(Lane& lane, std::byte* room) {
         launch.out.push_back({base, &launch.types[i]});
     }
     launch.own = own;
+    for (const auto& view : args.out)
+      launch.leaves = launch.leaves && !is_read_later(view.data, lane.launches.size());
     own += whole_lines(member.plan.lane_bytes);
   }
+}
+
+bool RowRun::is_read_later(const void* data, std::size_t member) const {
+  for (; member < plan_.members.size(); ++member)
+    for (const auto& view : plan_.members[member].command.args.in)
+      if (view.data == data) return true;
+  return false;
 }
 
 void RowRun::run(kernels::StepState& step, std::span<const void* const> inputs) {
@@ -220,6 +229,7 @@ void RowRun::run_band(Lane& lane, std::int64_t first, std::int64_t count, std::b
     kernels::KernelArgs args = command.args;
     args.in = launch.in, args.out = launch.out;
     args.workspace = {}, args.threads = 1;
+    args.bands = launch.leaves ? plan_.rows / count : 1;
     command.by_rows->band(args, {first, count, plan_.rows, lane.begins, launch.own,
                                  partials + partial_offset_[m], kept_[m]});
   }

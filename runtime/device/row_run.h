@@ -71,6 +71,7 @@ class RowRun {
     std::vector<kernels::ConstTensorView> in;
     std::vector<kernels::TensorView> out;
     std::byte* own = nullptr;
+    bool leaves = true;  ///< no later member reads what it writes
   };
   struct Lane {
     std::vector<Launch> launches;
@@ -92,6 +93,7 @@ class RowRun {
   void find_inputs();
   void find_input(const RowInput& input, Launch& launch);
   void bind(Lane& lane, std::byte* room);
+  bool is_read_later(const void* data, std::size_t member) const;
   void work(Lane& lane);
   void run_task(Lane& lane, std::int64_t task);
   void run_band(Lane& lane, std::int64_t first, std::int64_t count, std::byte* partials);

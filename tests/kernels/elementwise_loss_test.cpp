@@ -30,6 +30,7 @@ std::vector<OpCase> cases() {
     for (const auto& [name, shape] : {std::pair{"scalar", Shape{}},
                                       {"matrix", {17, 9}},
                                       {"chunks", {3, 65536 + 5}},
+                                      {"many_chunks", {4, 65536 + 5}},
                                       {"nothing", {0, 4}}})
       all.push_back(loss(name, shape, squared));
   all[1].benchmark = {"mean_squared_error", {{16384, 1024}, {16384, 1024}}};

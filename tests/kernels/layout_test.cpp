@@ -48,6 +48,19 @@ std::vector<Refusal> refusals() {
            }}};
 }
 
+/// Whole lines, which go past the caches in streams.
+void add_whole_lines(std::vector<OpCase>& all) {
+  all.push_back(view("transposed_lines", {96, 50}, [](Value x) { return transpose(x); }));
+  all.push_back(view("transposed_tall", {48, 600}, [](Value x) { return transpose(x); }));
+  all.push_back(view("heads_of_lines", {4, 70, 3, 16}, [](Value x) {
+    return permute(x, {0, 2, 1, 3});
+  }));
+  all.push_back(view("many_heads_of_lines", {2, 3, 100, 16}, [](Value x) {
+    return permute(x, {0, 2, 1, 3});
+  }));
+  all.push_back(view("slice_lines", {300, 64}, [](Value x) { return slice(x, 1, 16, 48); }));
+}
+
 std::vector<OpCase> cases() {
   std::vector<OpCase> all = {
       view("reshape", {6, 10},
@@ -98,6 +111,7 @@ std::vector<OpCase> cases() {
   all[7].benchmark = {"slice_columns", {{262144, 70}}};
   all[10].benchmark = {"broadcast", {{512, 1, 1024}}};
   all[0].refusals = refusals();
+  add_whole_lines(all);
   return all;
 }
 

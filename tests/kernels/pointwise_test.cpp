@@ -30,7 +30,7 @@ OpCase unary(const std::string& name, const std::function<Value(Value)>& functio
 OpCase cast_case(DType from, DType to, Draw draw) {
   OpCase c;
   c.name = std::string("cast_") + name(from) + "_" + name(to);
-  c.inputs = {{.shape = {37, 5}, .draw = draw, .dtype = from}};
+  c.inputs = {{.shape = {67, 131}, .draw = draw, .dtype = from}};
   c.dtypes = {DType::f32};
   c.has_gradient = is_floating(from) && is_floating(to);
   c.kernels_may_refuse = true;  // what reads a 16-bit result here
@@ -50,6 +50,7 @@ void add_binary(std::vector<OpCase>& all) {
     all.push_back(binary(std::string(name) + "_row", function, {31, 30}, {30}));
     if (function == static_cast<Binary>(add))
       all.back().benchmark = {"add_row", {{16384, 1024}, {1024}}};
+    all.push_back(binary(std::string(name) + "_row_of_lines", function, {31, 48}, {48}));
     all.push_back(binary(std::string(name) + "_column", function, {9, 1}, {7, 9, 40}));
     all.push_back(binary(std::string(name) + "_both_ways", function, {6, 1, 11}, {5, 1}));
   }

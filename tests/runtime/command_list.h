@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <map>
 #include <random>
+#include <set>
 #include <vector>
 
 #include "runtime/device/row_run.h"
@@ -84,7 +86,13 @@ inline void mix_finish(const KernelArgs& args, std::byte* kept) {
       out.as<std::uint32_t>()[i] = total + static_cast<std::uint32_t>(i);
 }
 
+/// KernelArgs::bands of every band, by the salt of its launch, while they are recorded: of runs on
+/// one thread.
+inline bool records_bands = false;
+inline std::map<std::uint32_t, std::set<std::int64_t>> bands_seen;
+
 inline void mix_band(const KernelArgs& args, const host::RowBand& band) {
+  if (records_bands) bands_seen[mix_of(args).salt].insert(args.bands);
   std::uint32_t hash = 0;
   if (!band.begins_task()) std::memcpy(&hash, band.partial, sizeof hash);
   std::uint32_t* bands = reinterpret_cast<std::uint32_t*>(band.lane);

@@ -151,6 +151,34 @@ TEST_F(RowRuns, FewRowsOrFewBytesGoOneAfterAnother) {
   EXPECT_EQ(count(s.stages(1)).runs, 0u);
 }
 
+TEST_F(RowRuns, LaunchesThatShareNothingGoOneAfterAnother) {
+  CommandList s;
+  s.launch({whole(CommandList::kArena)}, {matrix(0)});
+  s.launch({whole(CommandList::kArena)}, {matrix(200 * kK)});
+  s.download(matrix(0));
+  s.download(matrix(200 * kK));
+  banded_bytes = 1;
+  EXPECT_EQ(count(s.stages(1)).runs, 0u);
+  EXPECT_EQ(s.run(1), s.run_in_order());
+}
+
+// What nobody in the run reads again may go past the caches: a band's launch knows of how many it
+// is one.
+TEST_F(RowRuns, BandsOfAResultThatLeavesSayHowManyTheyAre) {
+  CommandList s;
+  s.launch({whole(CommandList::kArena)}, {matrix(0)});
+  s.launch({matrix(0)}, {matrix(200 * kK)});
+  s.download(matrix(0));
+  s.download(matrix(200 * kK));
+  records_bands = true;
+  s.run(1);
+  records_bands = false;
+  ASSERT_EQ(bands_seen.size(), 2u) << "two salts";
+  EXPECT_EQ(bands_seen.at(1), (std::set<std::int64_t>{1})) << "the second launch reads it";
+  EXPECT_EQ(bands_seen.at(2),
+            (std::set<std::int64_t>{kRows / host::kTaskRows, kRows / (kRows % host::kTaskRows)}));
+}
+
 TEST_F(RowRuns, ALaunchThatReadsAnotherRowIsFound) {
   CommandList s;
   s.upload(matrix(0));

@@ -1,0 +1,122 @@
+// Transposes of squares in registers: 4 x 4 elements within blocks of 128 bits, then the blocks.
+// clang-format off
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/host/transpose.cpp"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/host/dispatch.h"
+// clang-format on
+#include "kernels/host/transpose.h"
+
+#include <algorithm>
+
+#include "hwy/cache_control.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace fornax::host::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using D = hn::ScalableTag<float>;
+using V = hn::Vec<D>;
+constexpr int lanes = HWY_LANES(float), blocks = lanes / 4, line = 16;
+static_assert(blocks == 1 || blocks == 2 || blocks == 4);
+
+/// turned[q] = elements 4 b + q of the four rows in block b.
+HWY_INLINE void turn_within_blocks(const float* row, std::int64_t stride, V (&turned)[4]) {
+  const D d;
+  const hn::Repartition<double, D> pairs;
+  const V r0 = hn::LoadU(d, row), r1 = hn::LoadU(d, row + stride);
+  const V r2 = hn::LoadU(d, row + 2 * stride), r3 = hn::LoadU(d, row + 3 * stride);
+  const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, r0, r1));
+  const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(d, r2, r3));
+  const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, r0, r1));
+  const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, r2, r3));
+  turned[0] = hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23));
+  turned[1] = hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23));
+  turned[2] = hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23));
+  turned[3] = hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23));
+}
+
+/// column[4 b + q] = block b of each of groups[0 .. blocks)[q], in their order.
+HWY_INLINE void turn_blocks(const V (&groups)[blocks][4], int q, V* column) {
+  [[maybe_unused]] const D d;
+  if constexpr (blocks == 1) {
+    column[q] = groups[0][q];
+  } else if constexpr (blocks == 2) {
+    column[q] = hn::ConcatLowerLower(d, groups[1][q], groups[0][q]);
+    column[4 + q] = hn::ConcatUpperUpper(d, groups[1][q], groups[0][q]);
+  } else {
+    const V a = groups[0][q], b = groups[1][q], c = groups[2][q], e = groups[3][q];
+    const V even_ab = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(b), a);
+    const V odd_ab = hn::OddEvenBlocks(b, hn::SwapAdjacentBlocks(a));
+    const V even_ce = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(e), c);
+    const V odd_ce = hn::OddEvenBlocks(e, hn::SwapAdjacentBlocks(c));
+    column[q] = hn::ConcatLowerLower(d, even_ce, even_ab);
+    column[4 + q] = hn::ConcatLowerLower(d, odd_ce, odd_ab);
+    column[8 + q] = hn::ConcatUpperUpper(d, even_ce, even_ab);
+    column[12 + q] = hn::ConcatUpperUpper(d, odd_ce, odd_ab);
+  }
+}
+
+/// column[j] = element j of `lanes` rows.
+HWY_INLINE void load_turned(const float* row, std::int64_t stride, V (&column)[lanes]) {
+  V groups[blocks][4];
+#pragma GCC unroll 4
+  for (int g = 0; g < blocks; ++g) turn_within_blocks(row + 4 * g * stride, stride, groups[g]);
+#pragma GCC unroll 4
+  for (int q = 0; q < 4; ++q) turn_blocks(groups, q, column);
+}
+
+/// `parts` vectors of rows, `lanes` columns.
+template <int parts, bool streamed>
+HWY_INLINE void turn(const float* from, std::int64_t from_stride, float* to,
+                     std::int64_t to_stride) {
+  const D d;
+  V column[parts][lanes];
+#pragma GCC unroll 4
+  for (int part = 0; part < parts; ++part)
+    load_turned(from + part * lanes * from_stride, from_stride, column[part]);
+#pragma GCC unroll 16
+  for (int j = 0; j < lanes; ++j)
+    for (int part = 0; part < parts; ++part) {
+      float* at = to + j * to_stride + part * lanes;
+      streamed ? hn::Stream(column[part][j], d, at) : hn::StoreU(column[part][j], d, at);
+    }
+}
+
+/// Rows [i, i + line), fewer where `rows` end before, of the columns [j, j + lanes).
+template <bool streamed>
+HWY_INLINE void turn_rows(const Transpose& t, std::int64_t i, std::int64_t j, std::int64_t rows) {
+  const float* from = t.from + i * t.from_stride + j;
+  float* to = t.to + j * t.to_stride + i;
+  if (i + line <= rows) return turn<line / lanes, streamed>(from, t.from_stride, to, t.to_stride);
+  for (std::int64_t part = 0; part < rows - i; part += lanes)
+    turn<1, streamed>(from + part * t.from_stride, t.from_stride, to + part, t.to_stride);
+}
+
+/// A line of columns goes through all its rows before the next: a line of the source is used up
+/// while it is in L1, and neighbours in the result are written one after another, lines whole.
+template <bool streamed>
+HWY_ATTR void turn_all(const Transpose& t) {
+  const std::int64_t rows = t.rows / lanes * lanes, columns = t.columns / lanes * lanes;
+  for (std::int64_t first = 0; first < columns; first += line)
+    for (std::int64_t i = 0; i < rows; i += line)
+      for (std::int64_t j = first; j < std::min(first + line, columns); j += lanes)
+        turn_rows<streamed>(t, i, j, rows);
+  for (std::int64_t j = 0; j < t.columns; ++j)
+    for (std::int64_t i = j < columns ? rows : 0; i < t.rows; ++i)
+      t.to[j * t.to_stride + i] = t.from[i * t.from_stride + j];
+}
+
+void transpose_any(const Transpose& t) { t.streamed ? turn_all<true>(t) : turn_all<false>(t); }
+
+}  // namespace fornax::host::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace fornax::host {
+
+void transpose(const Transpose& t) { FORNAX_DISPATCH(transpose_any)(t); }
+
+}  // namespace fornax::host
+#endif
