@@ -13,9 +13,10 @@ NEAR = 0.5
 
 
 class Ceilings:
-    """`values`: isa; fma_gflops by number of threads, or of the "device"; traffic_gbytes by bytes
-    read plus written, as many of each; read_gbytes and write_gbytes of reading and writing alone;
-    of a GPU also bf16_gemm_gflops. Failure when they cannot be measured."""
+    """`values`: isa; copy_streams, of copies past the caches; fma_gflops by number of threads, or
+    of the "device"; traffic_gbytes by bytes read plus written, as many of each; read_gbytes and
+    write_gbytes of reading and writing alone; of a GPU also bf16_gemm_gflops. Failure when they
+    cannot be measured."""
 
     def __init__(self, folder, device, threads, libraries):
         on_gpu = device.startswith('cuda')

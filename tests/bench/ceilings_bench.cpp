@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "kernels/host/isa.h"
+#include "kernels/host/past_caches.h"
 #include "tests/bench/ceilings.h"
 #include "tests/bench/traffic.h"
 
@@ -39,7 +40,8 @@ int main(int count, char** argument) {
     return 1;
   }
   const int threads = std::atoi(argument[1]);
-  std::printf("{\"isa\": \"%s\", ", host::name(host::active_isa()));
+  std::printf("{\"isa\": \"%s\", \"copy_streams\": %d, ", host::name(host::active_isa()),
+              static_cast<int>(host::kStreams));
   print_fma(threads);
   print_rates("traffic_gbytes", threads, argument + 2, 0.5, 0.5);
   print_rates("read_gbytes", threads, argument + 2, 1, 0);

@@ -17,14 +17,14 @@ struct TrafficWork {
 };
 
 /// Reads and writes as many bytes, as STREAM counts them (McCalpin 1995): what is both read and
-/// written by a copy, past the caches or not, or, where it is the same memory, by that or by an
-/// update in place; the rest of the reads by a sum in registers of one, 4 or 8 streams a thread,
-/// the rest of the writes by a fill, past the caches or not. On one thread or on `threads`: of each
-/// part the way that is the fastest when this is called. A copy through the caches may move half as
-/// much again as it is counted for, since they fetch a line before it is written. Every way is run
-/// once and the words that it read and wrote are counted: throws std::runtime_error when they are
-/// not those asked for. `left_out` words of each part are not touched: a planted fault, which must
-/// be found.
+/// written by a copy, past the caches (long ones in kStreams streams) or not, or, where it is the
+/// same memory, by that or by an update in place; the rest of the reads by a sum in registers of
+/// one, 4 or 8 streams a thread, the rest of the writes by a fill, past the caches or not. On one
+/// thread or on `threads`: of each part the way that is the fastest when this is called. A copy
+/// through the caches may move half as much again as it is counted for, since they fetch a line
+/// before it is written. Every way is run once and the words that it read and wrote are counted:
+/// throws std::runtime_error when they are not those asked for. `left_out` words of each part are
+/// not touched: a planted fault, which must be found.
 TrafficWork traffic_work(int threads, Traffic traffic, std::int64_t left_out = 0);
 
 }  // namespace fornax::bench
