@@ -17,8 +17,8 @@ namespace fornax::numeric::HWY_NAMESPACE {
 
 /// What is fetched while the row at x is computed, which is read twice, so that the maximum of a
 /// later one need not wait for memory: of short rows the next but one, of others the next. Rows
-/// that leave L1 take long for their maximum too: a quarter is fetched then, the rest with the sum,
-/// all to L2.
+/// that leave L1 take long for their maximum too: a quarter is fetched then, the other three side
+/// by side with the sum, all to L2.
 struct RowAhead {
   static constexpr std::int64_t kShort = 2048, kLong = 4096, kLongest = 65536;
   const float* with_maximum;  ///< null: nothing then
@@ -74,7 +74,9 @@ FORNAX_NUMERIC_FN float sum_of_exp(const float* x, float shift, float* terms, st
   const float* fetched = ahead.with_sum;
   if (!ahead.with_maximum) return sum([=](std::int64_t i) FORNAX_LAMBDA { fetch(fetched + i); });
   return sum([=](std::int64_t i) FORNAX_LAMBDA {
-    for (int line = 0; line < 3 * kLanes; line += kLine) fetch_to_l2(fetched + i / 4 * 3 + line);
+    for (int quarter = 0; quarter < 3; ++quarter)
+      for (int line = 0; line < kLanes; line += kLine)
+        fetch_to_l2(fetched + quarter * (count / 4) + i / 4 + line);
   });
 }
 
