@@ -1,4 +1,4 @@
-// Packing and transposing for the matrix product, for kernel files: see dispatch.h. Included again
+// Packing for the matrix product, for kernel files: see dispatch.h. Included again
 // for every instruction set: a toggled guard.
 #if defined(FORNAX_GEMM_PACK_TOGGLE) == defined(HWY_TARGET_TOGGLE)
 #ifdef FORNAX_GEMM_PACK_TOGGLE
@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "kernels/host/register_tile.h"
+#include "kernels/host/turn_blocks.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fornax::host::HWY_NAMESPACE {
@@ -55,20 +56,11 @@ HWY_INLINE void row_pointers(const GemmOperand& from, std::int64_t first, std::i
     row[i] = from.data + (first + std::min<std::int64_t>(i, count - 1)) * from.row_stride;
 }
 
-/// column[q] = element k + q of `lanes` rows: 4 x 4 transposes within 128-bit blocks.
+/// column[q] = element k + q of `lanes` rows.
 HWY_INLINE void load_transposed(const float* const* row, std::int64_t k, V (&column)[4]) {
-  const D d;
-  const hn::Repartition<double, D> dd;
-  const V r0 = load_blocks(row, k), r1 = load_blocks(row + 1, k);
-  const V r2 = load_blocks(row + 2, k), r3 = load_blocks(row + 3, k);
-  const auto low01 = hn::BitCast(dd, hn::InterleaveLower(d, r0, r1));
-  const auto low23 = hn::BitCast(dd, hn::InterleaveLower(d, r2, r3));
-  const auto high01 = hn::BitCast(dd, hn::InterleaveUpper(d, r0, r1));
-  const auto high23 = hn::BitCast(dd, hn::InterleaveUpper(d, r2, r3));
-  column[0] = hn::BitCast(d, hn::InterleaveLower(dd, low01, low23));
-  column[1] = hn::BitCast(d, hn::InterleaveUpper(dd, low01, low23));
-  column[2] = hn::BitCast(d, hn::InterleaveLower(dd, high01, high23));
-  column[3] = hn::BitCast(d, hn::InterleaveUpper(dd, high01, high23));
+  const V blocks[] = {load_blocks(row, k), load_blocks(row + 1, k), load_blocks(row + 2, k),
+                      load_blocks(row + 3, k)};
+  turn_within_blocks(blocks, column);
 }
 
 /// Source contiguous in k, `lanes` rows at a time. A store may pass the end of its row of out: the

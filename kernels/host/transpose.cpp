@@ -5,6 +5,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/host/dispatch.h"
+#include "kernels/host/turn_blocks.h"
 // clang-format on
 #include "kernels/host/transpose.h"
 
@@ -20,22 +21,6 @@ using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 constexpr int lanes = HWY_LANES(float), blocks = lanes / 4, line = 16;
 static_assert(blocks == 1 || blocks == 2 || blocks == 4);
-
-/// turned[q] = elements 4 b + q of the four rows in block b.
-HWY_INLINE void turn_within_blocks(const float* row, std::int64_t stride, V (&turned)[4]) {
-  const D d;
-  const hn::Repartition<double, D> pairs;
-  const V r0 = hn::LoadU(d, row), r1 = hn::LoadU(d, row + stride);
-  const V r2 = hn::LoadU(d, row + 2 * stride), r3 = hn::LoadU(d, row + 3 * stride);
-  const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(d, r0, r1));
-  const auto low23 = hn::BitCast(pairs, hn::InterleaveLower(d, r2, r3));
-  const auto high01 = hn::BitCast(pairs, hn::InterleaveUpper(d, r0, r1));
-  const auto high23 = hn::BitCast(pairs, hn::InterleaveUpper(d, r2, r3));
-  turned[0] = hn::BitCast(d, hn::InterleaveLower(pairs, low01, low23));
-  turned[1] = hn::BitCast(d, hn::InterleaveUpper(pairs, low01, low23));
-  turned[2] = hn::BitCast(d, hn::InterleaveLower(pairs, high01, high23));
-  turned[3] = hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23));
-}
 
 /// column[4 b + q] = block b of each of groups[0 .. blocks)[q], in their order.
 HWY_INLINE void turn_blocks(const V (&groups)[blocks][4], int q, V* column) {
@@ -62,7 +47,13 @@ HWY_INLINE void turn_blocks(const V (&groups)[blocks][4], int q, V* column) {
 HWY_INLINE void load_turned(const float* row, std::int64_t stride, V (&column)[lanes]) {
   V groups[blocks][4];
 #pragma GCC unroll 4
-  for (int g = 0; g < blocks; ++g) turn_within_blocks(row + 4 * g * stride, stride, groups[g]);
+  for (int g = 0; g < blocks; ++g) {
+    const D d;
+    const float* first = row + 4 * g * stride;
+    const V rows[] = {hn::LoadU(d, first), hn::LoadU(d, first + stride),
+                      hn::LoadU(d, first + 2 * stride), hn::LoadU(d, first + 3 * stride)};
+    turn_within_blocks(rows, groups[g]);
+  }
 #pragma GCC unroll 4
   for (int q = 0; q < 4; ++q) turn_blocks(groups, q, column);
 }
