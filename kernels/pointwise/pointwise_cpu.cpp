@@ -180,11 +180,12 @@ struct Task {
     return walk.axes.rank >= 2 && (is_turned(0) || is_turned(1) || is_turned(2));
   }
 
-  /// Whether rows may be computed side by side.
+  /// Whether rows may be computed side by side, which row_by_vector alone does.
   bool has_even_rows() const {
     const StridedWalk<3>& axes = walk.axes;
     const std::int64_t width = axes.row_elements();
-    bool even = streamed && axes.rank == 2 && width % numeric::kLine == 0;
+    bool even = streamed && axes.rank == 2 && width % numeric::kLine == 0 &&
+                (operand_count(function) < 3 || is_array(0));
     for (int k = 0; k < 3; ++k)
       if (is_array(k))
         even = even && walk.last_stride(k) == 1 &&

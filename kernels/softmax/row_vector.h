@@ -58,7 +58,8 @@ FORNAX_NUMERIC_FN float row_maximum(const float* x, std::int64_t count,
 }
 
 /// The sum of e^(x - shift), each e^(x - shift) also stored in `terms` unless that is null.
-/// beside(i): other work, once for every Quad of the kChains elements that a step takes.
+/// beside(i): other work, once for every Quad of the kChains elements that a step takes, before
+/// terms[i ...] are written.
 template <class Beside>
 FORNAX_NUMERIC_FN float sum_of_exp(const float* x, float shift, float* terms, std::int64_t count,
                                    const RowAhead& ahead, const Beside& beside) {

@@ -68,11 +68,11 @@ FORNAX_NUMERIC_FN void write_rows(const Rows& r, float* y, std::int64_t rows,
 }
 
 void softmax_rows(const Rows& r, const float* x, float* y, std::int64_t rows) {
-  alignas(64) float terms[2][kTerms];  // of a row and of the one before
+  alignas(64) float terms[kTerms];  // each is read for the row before, then written over
   const bool fits = r.width <= kTerms;
   const auto term_of = [&](std::int64_t row, const auto& beside) FORNAX_LAMBDA {
     const float* from = x + row * r.width;
-    float* e = fits ? terms[row % 2] : y + row * r.width;
+    float* e = fits ? terms : y + row * r.width;
     const num::RowAhead ahead(from, r.width);
     const float largest = num::row_maximum(from, r.width, ahead.with_maximum);
     const float sum = num::sum_of_exp(from, largest, e, r.width, ahead, beside);

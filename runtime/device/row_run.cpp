@@ -86,7 +86,7 @@ void RowRun::place() {
   }
   const std::int64_t bytes = threads_ * lane_bytes + slots_ * slot_bytes_ + kept_bytes;
   auto* next = static_cast<std::byte*>(
-      ::operator new (static_cast<std::size_t>(bytes), std::align_val_t{kLine}, std::nothrow));
+      ::operator new(static_cast<std::size_t>(bytes), std::align_val_t{kLine}, std::nothrow));
   kernels::require(next, ErrorCode::out_of_memory,
                    "a run by bands of rows: the system has no " + std::to_string(bytes) +
                        " bytes for its threads; fewer threads need less");

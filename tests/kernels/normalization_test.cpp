@@ -42,6 +42,7 @@ std::vector<OpCase> cases() {
     all.back().benchmark = {train ? "batch_norm" : "batch_norm_evaluate",
                             {{16384, 1024}, {1024}, {1024}, {1024}, {1024}}};
     all.push_back(batch("one_channel", {200, 1}, train));
+    all.push_back(batch("whole_lines", {37, 48}, train));  // several rows side by side
   }
   const auto named = [](Shape shape, BatchNormOptions options, DType dtype = DType::f32) {
     return [=](Graph g) { batch_norm(g.input("x", shape, dtype), "norm", options); };

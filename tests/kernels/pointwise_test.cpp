@@ -83,6 +83,8 @@ void add_strided_forms(std::vector<OpCase>& all) {
   };
   put("plus_transposed", {{133, 70}, {70, 133}},
       [](auto in) { return add(in[0], transpose(in[1])); });
+  put("slice_of_lines", {{31, 96}, {31, 48}},
+      [](auto in) { return add(slice(in[0], 1, 16, 64), in[1]); });
   put("both_transposed", {{65, 129}, {65, 129}},
       [](auto in) { return multiply(transpose(in[0]), transpose(in[1])); });
   put("matrices_transposed", {{3, 66, 5}, {3, 5, 66}},
