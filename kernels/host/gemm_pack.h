@@ -1,5 +1,5 @@
-// Packing for the matrix product, for kernel files: see dispatch.h. Included again
-// for every instruction set: a toggled guard.
+// Packing for the matrix product, for kernel files: see dispatch.h. Included again for every
+// instruction set: a toggled guard.
 #if defined(FORNAX_GEMM_PACK_TOGGLE) == defined(HWY_TARGET_TOGGLE)
 #ifdef FORNAX_GEMM_PACK_TOGGLE
 #undef FORNAX_GEMM_PACK_TOGGLE

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 
+#include "kernels/host/past_caches.h"
 #include "kernels/offer.h"
 
 namespace fornax::host {
@@ -21,7 +22,7 @@ inline std::int64_t rows_of_part(std::int64_t row_elements) {
 /// them past the caches, unless they write in place. Tests lower it.
 inline std::atomic<std::int64_t> streamed_bytes{16 << 20};
 /// Of rows that share lines with their neighbours only long ones are worth it.
-inline constexpr std::int64_t kStreamedRowBytes = 16384, kLineBytes = 64;
+inline constexpr std::int64_t kStreamedRowBytes = 16384;
 
 /// Whether the launch's output is written past the caches, in rows of `row` elements; in: what may
 /// be its own memory.

@@ -38,11 +38,11 @@ void copy_pieces(const Place (&places)[kStreams], const Pieces& pieces) {
   }
   std::int64_t from_at = 0, to_at = 0;
   for (std::int64_t n = 0; n < count; ++n, from_at += from_step, to_at += to_step)
-    for (std::int64_t line = 0; line < bytes; line += kStreamLine)
+    for (std::int64_t line = 0; line < bytes; line += kLineBytes)
 #pragma GCC unroll 4
       for (std::int64_t s = 0; s < kStreams; ++s)
 #pragma GCC unroll 4
-        for (std::int64_t i = line; i < line + kStreamLine; i += kStep)
+        for (std::int64_t i = line; i < line + kLineBytes; i += kStep)
           hn::Stream(hn::LoadU(d, from[s] + from_at + i), d, to[s] + to_at + i);
 }
 
@@ -50,9 +50,9 @@ void copy_streamed(const std::byte* from, std::byte* to, std::int64_t bytes) {
   const hn::ScalableTag<std::uint8_t> d;
   const auto* source = reinterpret_cast<const std::uint8_t*>(from);
   auto* target = reinterpret_cast<std::uint8_t*>(to);
-  std::int64_t i = unaligned_bytes(to, bytes, kStreamLine);
+  std::int64_t i = unaligned_bytes(to, bytes, kLineBytes);
   std::memcpy(to, from, static_cast<std::size_t>(i));
-  if (const std::int64_t apart = lines_of_stream((bytes - i) / kStreamLine) * kStreamLine) {
+  if (const std::int64_t apart = lines_of_stream((bytes - i) / kLineBytes) * kLineBytes) {
     const auto place = [=](std::int64_t s) {
       return Place{from + i + s * apart, to + i + s * apart};
     };
@@ -88,7 +88,7 @@ HWY_INLINE void copy_piece(const std::byte* from, std::byte* to, std::int64_t by
 
 void stream_waiting(StreamedPieces& p) {
   const hn::ScalableTag<std::uint8_t> d;
-  const std::int64_t begin = p.first == 0 ? 0 : kStreamLine;
+  const std::int64_t begin = p.first == 0 ? 0 : kLineBytes;
   std::memcpy(p.line + p.first, p.waiting + p.first, static_cast<std::size_t>(begin - p.first));
   for (std::int64_t i = begin; i < p.kRoom; i += kStep)
     hn::Stream(hn::Load(d, reinterpret_cast<std::uint8_t*>(p.waiting + i)), d,
@@ -97,7 +97,7 @@ void stream_waiting(StreamedPieces& p) {
 }
 
 void add_piece(StreamedPieces& p, const std::byte* from, std::int64_t bytes) {
-  for (std::int64_t i = 0; i < bytes; i += kStreamLine) __builtin_prefetch(from + p.kAhead + i);
+  for (std::int64_t i = 0; i < bytes; i += kLineBytes) __builtin_prefetch(from + p.kAhead + i);
   while (bytes > 0) {
     const std::int64_t some = std::min(bytes, p.kRoom - p.held);
     copy_piece(from, p.waiting + p.held, some);
@@ -121,7 +121,7 @@ Writer::Writer(bool streamed) {
 
 StreamedPieces::StreamedPieces(void* to)
     : add_piece(FORNAX_DISPATCH(add_piece)),
-      first(static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(to) % kStreamLine)),
+      first(static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(to) % kLineBytes)),
       held(first) {
   line = static_cast<std::byte*>(to) - first;
 }

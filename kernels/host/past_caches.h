@@ -9,7 +9,10 @@ namespace fornax::host {
 
 /// What passes by the caches is taken from so many places at once, a line of each at a time:
 /// hardware runs only so far ahead at each. A copy is 1.2 times as quick as from one, exp 1.4.
-inline constexpr std::int64_t kStreams = 4, kStreamLine = 64;  // bytes
+inline constexpr std::int64_t kStreams = 4, kLineBytes = 64;
+inline bool begins_line(const void* at) {
+  return reinterpret_cast<std::uintptr_t>(at) % kLineBytes == 0;
+}
 /// Lines of each of the streams that `lines` lines are taken in, 0: they are too few. The rest is
 /// behind them. Not a multiple of 16, so that the streams use different sets of L1 (1.07).
 constexpr std::int64_t lines_of_stream(std::int64_t lines) {
@@ -74,7 +77,7 @@ struct StreamedPieces {
   void (*add_piece)(StreamedPieces& pieces, const std::byte* from, std::int64_t bytes);
   std::byte* line;           ///< where waiting[0] goes
   std::int64_t first, held;  ///< what waits is [first, held)
-  alignas(kStreamLine) std::byte waiting[kRoom];
+  alignas(kLineBytes) std::byte waiting[kRoom];
 };
 
 }  // namespace fornax::host

@@ -98,10 +98,6 @@ FORNAX_NUMERIC_FN void fill_streams(float* out, Streams streams, const Term& ter
   }
 }
 
-FORNAX_NUMERIC_FN bool begins_line(const float* at) {
-  return reinterpret_cast<std::uintptr_t>(at) % (kLine * sizeof(float)) == 0;
-}
-
 /// out[i] = term(i, T()) for i in [0, count); term gives a T: a Quad, a Vector or, at the ends, a
 /// float. `streamed`: past the caches, so that memory does not hand over lines that are overwritten
 /// whole, and then those at fetched + i are asked for; end_streams() when the part is done.
@@ -110,7 +106,7 @@ FORNAX_NUMERIC_FN void fill_in_order(float* out, std::int64_t count, bool stream
                                      const Term& term, const Float*... fetched) {
   std::int64_t i = 0;
   if (streamed) {
-    for (; i < count && !begins_line(out + i); ++i) out[i] = term(i, 0.0f);
+    for (; i < count && !host::begins_line(out + i); ++i) out[i] = term(i, 0.0f);
     for (; i + 4 * kLanes <= count; i += 4 * kLanes) {
       (fetch(fetched + i), ...);
       stream(term(i, Quad()), out + i);
@@ -127,7 +123,7 @@ FORNAX_NUMERIC_FN void fill_array(float* out, std::int64_t count, bool streamed,
                                   const Float*... fetched) {
   std::int64_t i = 0;
   if (streamed) {
-    for (; i < count && !begins_line(out + i); ++i) out[i] = term(i, 0.0f);
+    for (; i < count && !host::begins_line(out + i); ++i) out[i] = term(i, 0.0f);
     const std::int64_t apart = host::lines_of_stream((count - i) / kLine) * kLine;
     fill_streams(out, {i, apart, apart}, term, fetched...);
     i += kStreams * apart;
@@ -144,7 +140,7 @@ template <class TermOf, class... Float>
 FORNAX_NUMERIC_FN void fill_rows(float* out, std::int64_t rows, std::int64_t width, bool streamed,
                                  const TermOf& term_of, const Float*... fetched) {
   std::int64_t row = 0;
-  if (streamed && width % kLine == 0 && begins_line(out)) {
+  if (streamed && width % kLine == 0 && host::begins_line(out)) {
     const std::int64_t side_by_side = rows / kStreams;
     for (; row < side_by_side; ++row)
       fill_streams(out + row * width, {0, width, side_by_side * width}, term_of(row),

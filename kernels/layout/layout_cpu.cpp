@@ -238,8 +238,7 @@ class Strips {
 };
 
 bool are_whole_lines(const KernelArgs& args, std::int64_t row_bytes) {
-  return row_bytes % host::kLineBytes == 0 &&
-         reinterpret_cast<std::uintptr_t>(args.out[0].data) % host::kLineBytes == 0;
+  return row_bytes % host::kLineBytes == 0 && host::begins_line(args.out[0].data);
 }
 
 /// Whether rows are contiguous in the source, and none is another's.

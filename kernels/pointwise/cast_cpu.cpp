@@ -38,8 +38,7 @@ FORNAX_NUMERIC_FN void narrow_array(const float* x, std::uint16_t* y, std::int64
   const auto one = [&](std::int64_t i)
                        FORNAX_LAMBDA { y[i] = static_cast<std::uint16_t>(convert(x[i])); };
   std::int64_t i = 0;
-  for (; streamed && i < count && reinterpret_cast<std::uintptr_t>(y + i) % (2 * line) != 0; ++i)
-    one(i);
+  for (; streamed && i < count && !host::begins_line(y + i); ++i) one(i);
   const auto two = [&](std::int64_t at) FORNAX_LAMBDA {
     num::store_halves(convert(num::load(x + at, num::Pair<num::Vector>())), y + at, streamed);
   };

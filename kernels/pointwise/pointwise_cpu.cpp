@@ -190,7 +190,7 @@ struct Task {
       if (is_array(k))
         even = even && walk.last_stride(k) == 1 &&
                (axes.stride[k][0] == 0 || axes.stride[k][0] == width);
-    return even && reinterpret_cast<std::uintptr_t>(args.out[0].data) % host::kLineBytes == 0;
+    return even && host::begins_line(args.out[0].data);
   }
   /// `count` elements of row `r` from `column` on.
   fornax::pointwise::Row piece(std::int64_t r, std::int64_t column, std::int64_t count) const {

@@ -54,7 +54,7 @@ FORNAX_NUMERIC_FN void write_rows(const Rows& r, float* y, std::int64_t rows,
                                   const TermOf& term_of) {
   const auto nothing = [](std::int64_t) FORNAX_LAMBDA {};
   if (rows == 0) return;
-  if (!r.streamed || r.width % numeric::kChains != 0 || !num::begins_line(y)) {
+  if (!r.streamed || r.width % numeric::kChains != 0 || !host::begins_line(y)) {
     for (std::int64_t row = 0; row < rows; ++row, y += r.width)
       num::fill_array(y, r.width, r.streamed, term_of(row, nothing));
     return num::end_streams(r.streamed);
