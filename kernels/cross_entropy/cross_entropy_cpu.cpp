@@ -57,12 +57,11 @@ void log_sum_exp_rows(const kernels::LabelledRows& rows, float* log_sum_exp, std
   if (rows.classes <= kFewClasses)
     for (; row + num::kLanes <= end; row += num::kLanes)
       lanewise_log_sum_exp(rows.logits + row * rows.classes, rows.classes, log_sum_exp + row);
+  if (row == end) return;
+  num::RowWalk walk(rows.logits + row * rows.classes, rows.classes, end - row);
   for (; row < end; ++row) {
-    const float* x = rows.logits + row * rows.classes;
-    const num::RowAhead ahead(x, rows.classes);
-    const float largest = num::row_maximum(x, rows.classes, ahead.with_maximum);
-    const float sum = num::sum_of_exp(x, largest, nullptr, rows.classes, ahead,
-                                      [](std::int64_t) FORNAX_LAMBDA {});
+    const float largest = walk.maximum;
+    const float sum = walk.sum_of_exp(nullptr, [](std::int64_t) FORNAX_LAMBDA {});
     log_sum_exp[row] = largest + num::log(sum);
   }
 }
@@ -152,6 +151,24 @@ bool has_none(const float* x, std::int64_t count, float value) {
   return true;
 }
 
+/// The maximum of x[0 .. count), count >= 1; NaN when there is one, which the processor's own
+/// instruction loses.
+float maximum_or_nan(const float* x, std::int64_t count) {
+  num::Maximum largest;
+  num::Mask numbers = num::Vector(0.0f) == num::Vector(0.0f);
+  const auto take = [&](int v, num::Vector values) FORNAX_LAMBDA {
+    largest.take(v, values);
+    numbers = numbers & (values == values);
+  };
+  constexpr int kStep = num::Maximum::kVectors * num::kLanes;
+  std::int64_t i = 0;
+  for (; i + kStep <= count; i += kStep)
+    for (int v = 0; v < num::Maximum::kVectors; ++v) take(v, num::load(x + i + v * num::kLanes));
+  for (; i + num::kLanes <= count; i += num::kLanes) take(0, num::load(x + i));
+  for (; i < count; ++i) take(0, num::Vector(x[i]));
+  return num::any(!numbers) ? numeric::from_bits(numeric::kNanBits) : largest.value();
+}
+
 /// hits[row] = 1 when the first of the largest logits is the label's.
 void hit_rows(const kernels::LabelledRows& rows, std::int32_t* hits, std::int64_t begin,
               std::int64_t end) {
@@ -159,7 +176,7 @@ void hit_rows(const kernels::LabelledRows& rows, std::int32_t* hits, std::int64_
     hits[row] = 0;
     if (!rows.valid(row)) continue;
     const float* x = rows.logits + row * rows.classes;
-    const float largest = num::row_maximum(x, rows.classes);
+    const float largest = maximum_or_nan(x, rows.classes);
     const std::int32_t label = rows.labels[row];
     hits[row] = !has_none(x + label, 1, largest) && has_none(x, label, largest);
   }

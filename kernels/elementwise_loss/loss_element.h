@@ -23,8 +23,8 @@ FORNAX_NUMERIC_FN T squared_error_gradient(T prediction, T target, T weight) {
 
 template <class T>
 FORNAX_NUMERIC_FN T logistic_loss(T x, T target) {
-  const T softplus = log(T(1) + exp(T(0) - abs(x)));
-  return fma(T(0) - x, target, relu(x)) + softplus;
+  const T softplus = log_to_2(T(1) + exp_below(minus_abs(x)));
+  return fma(negate(x), target, relu(x)) + softplus;
 }
 
 /// weight = d_loss / elements.

@@ -90,6 +90,8 @@ FORNAX_NUMERIC_FN Vector at_least(Vector x, float low) {
 FORNAX_NUMERIC_FN Vector at_most(Vector x, float high) {
   return Vector(hn::Min(hn::Set(FloatTag(), high), x.raw));
 }
+// A minus that compilers join with a product or a sum.
+FORNAX_NUMERIC_FN Vector negate(Vector a) { return Vector(hn::Vec<FloatTag>{-a.raw.raw}); }
 FORNAX_NUMERIC_FN Vector sqrt(Vector a) { return Vector(hn::Sqrt(a.raw)); }
 FORNAX_NUMERIC_FN VectorInt bits(Vector a) { return VectorInt(hn::BitCast(IntTag(), a.raw)); }
 FORNAX_NUMERIC_FN Vector from_bits(VectorInt a) { return Vector(hn::BitCast(FloatTag(), a.raw)); }
@@ -115,17 +117,21 @@ FORNAX_NUMERIC_FN Vector select(Mask which, Vector yes, Vector no) {
 FORNAX_NUMERIC_FN VectorInt select(Mask which, VectorInt yes, VectorInt no) {
   return VectorInt(hn::IfThenElse(hn::RebindMask(IntTag(), which.raw), yes.raw, no.raw));
 }
-/// Upper 32 bits of the unsigned products.
-FORNAX_NUMERIC_FN VectorInt multiply_high(VectorInt a, VectorInt b) {
-  const hn::RebindToUnsigned<IntTag> words;
+/// The odd lanes of words, each also one lower.
+template <class V>
+FORNAX_NUMERIC_FN V odd_words(V a) {
+  const hn::DFromV<V> words;
   const hn::Repartition<std::uint64_t, decltype(words)> wide;
+  return hn::BitCast(words, hn::ShiftRight<32>(hn::BitCast(wide, a)));
+}
+/// Every other lane at a time, as processors have no product of all.
+FORNAX_NUMERIC_FN WideProduct<VectorInt> multiply_wide(VectorInt a, VectorInt b) {
+  const hn::RebindToUnsigned<IntTag> words;
   const auto x = hn::BitCast(words, a.raw), y = hn::BitCast(words, b.raw);
-  const auto odd_x = hn::BitCast(words, hn::ShiftRight<32>(hn::BitCast(wide, x)));
-  const auto odd_y = hn::BitCast(words, hn::ShiftRight<32>(hn::BitCast(wide, y)));
-  const auto even = hn::ShiftRight<32>(hn::MulEven(x, y));
-  const auto odd = hn::MulEven(odd_x, odd_y);
-  return VectorInt(
-      hn::BitCast(IntTag(), hn::OddEven(hn::BitCast(words, odd), hn::BitCast(words, even))));
+  const auto even = hn::BitCast(words, hn::MulEven(x, y));
+  const auto odd = hn::BitCast(words, hn::MulEven(odd_words(x), odd_words(y)));
+  return {VectorInt(hn::BitCast(IntTag(), hn::OddEven(hn::DupEven(odd), even))),
+          VectorInt(hn::BitCast(IntTag(), hn::OddEven(odd, hn::DupOdd(even))))};
 }
 
 /// Memory: no alignment is asked for. *_first touches `count` < kLanes elements only;
@@ -149,6 +155,12 @@ FORNAX_NUMERIC_FN void store_first(Vector value, float* to, std::int64_t count) 
   const FloatTag d;
   hn::BlendedStore(value.raw, hn::FirstN(d, static_cast<std::size_t>(count)), d, to);
 }
+/// The first `count` < kLanes lanes of `value`, the others `rest`.
+FORNAX_NUMERIC_FN Vector first_lanes(Vector value, std::int64_t count, float rest) {
+  const FloatTag d;
+  return Vector(
+      hn::IfThenElse(hn::FirstN(d, static_cast<std::size_t>(count)), value.raw, hn::Set(d, rest)));
+}
 /// 0, 1, 2, ... in the lanes.
 FORNAX_NUMERIC_FN VectorInt lane_numbers() { return VectorInt(hn::Iota(IntTag(), 0)); }
 
@@ -163,58 +175,10 @@ FORNAX_NUMERIC_FN VectorInt lane_numbers() { return VectorInt(hn::Iota(IntTag(),
 #include "kernels/numeric/philox.h"
 #include "kernels/numeric/convert.h"
 #include "kernels/numeric/ordered_sum.h"
+#include "kernels/host/vector_exp_log.h"
 // clang-format on
 
 namespace fornax::numeric::HWY_NAMESPACE {
-
-/// The largest of each lane as unsigned words.
-FORNAX_NUMERIC_FN VectorInt largest_words(VectorInt a) { return a; }
-template <class V>
-FORNAX_NUMERIC_FN VectorInt largest_words(Pair<V> a) {
-  const hn::RebindToUnsigned<IntTag> words;
-  const auto first = hn::BitCast(words, largest_words(a.first).raw);
-  const auto second = hn::BitCast(words, largest_words(a.second).raw);
-  return VectorInt(hn::BitCast(IntTag(), hn::Max(first, second)));
-}
-/// Whether every word of `a`, unsigned, is at most `bound` >= 0. Bits of floats without a sign are
-/// in the order of the numbers, those of NaN above all: one comparison for several vectors.
-template <class I>
-FORNAX_NUMERIC_FN bool all_at_most(I a, std::int32_t bound) {
-  const hn::RebindToUnsigned<IntTag> words;
-  const auto largest = hn::BitCast(words, largest_words(a).raw);
-  return hn::AllFalse(words, hn::Gt(largest, hn::Set(words, static_cast<std::uint32_t>(bound))));
-}
-
-/// exp and log where every lane is an ordinary number, which is nearly always: nothing to clamp or
-/// to select, the same bits. The bounds are those of exp_ordinary and log_normal.
-template <class V>
-__attribute__((noinline, cold)) V exp_of_any(V x) {
-  return exp<V>(x);
-}
-template <class V>
-FORNAX_NUMERIC_FN V exp_of_vectors(V x) {
-  return all_at_most(bits(abs(x)), bits(80.0f)) ? exp_ordinary(x) : exp_of_any(x);
-}
-FORNAX_NUMERIC_FN Vector exp(Vector x) { return exp_of_vectors(x); }
-template <class V>
-FORNAX_NUMERIC_FN Pair<V> exp(Pair<V> x) {
-  return exp_of_vectors(x);
-}
-
-template <class V>
-__attribute__((noinline, cold)) V log_of_any(V x) {
-  return log<V>(x);
-}
-template <class V>
-FORNAX_NUMERIC_FN V log_of_vectors(V x) {
-  if (any(!(x >= V(kLeastNormal))) || any(x > V(kLargest))) return log_of_any(x);
-  return log_normal(x, V(0));
-}
-FORNAX_NUMERIC_FN Vector log(Vector x) { return log_of_vectors(x); }
-template <class V>
-FORNAX_NUMERIC_FN Pair<V> log(Pair<V> x) {
-  return log_of_vectors(x);
-}
 
 /// Lanes above the moderate range go through the float form, one by one; angles so large are rare.
 FORNAX_NUMERIC_FN ReducedAngle<Vector> reduce_angle(Vector x) {
@@ -264,6 +228,22 @@ FORNAX_NUMERIC_FN auto load_halves(const std::uint16_t* from, Pair<V>) {
   return Pair<std::remove_const_t<decltype(first)>>(first, load_halves(from + lanes_of<V>, V()));
 }
 
+/// word[j] of the block in lane 4 s + r to out[kLanes r + 4 s + j]: turns four words of four lanes
+/// within 128 bits each.
+FORNAX_NUMERIC_FN void store_blocks(const VectorInt (&word)[4], std::int32_t* out) {
+  const IntTag d;
+  const hn::Repartition<std::int64_t, IntTag> wide;
+  const auto turn = [&](auto first, auto second, std::int32_t* to) FORNAX_LAMBDA {
+    const auto a = hn::BitCast(wide, first), b = hn::BitCast(wide, second);
+    hn::StoreU(hn::BitCast(d, hn::InterleaveLower(wide, a, b)), d, to);
+    hn::StoreU(hn::BitCast(d, hn::InterleaveUpper(wide, a, b)), d, to + kLanes);
+  };
+  turn(hn::InterleaveLower(d, word[0].raw, word[1].raw),
+       hn::InterleaveLower(d, word[2].raw, word[3].raw), out);
+  turn(hn::InterleaveUpper(d, word[0].raw, word[1].raw),
+       hn::InterleaveUpper(d, word[2].raw, word[3].raw), out + 2 * kLanes);
+}
+
 /// Blocks that random_words makes: four vectors of them, measured against two and three.
 constexpr int kRandomBlocks = 4 * kLanes;
 /// out[0 .. 4 kRandomBlocks) = the words of the blocks first_block, ... of `stream`: the words of
@@ -271,7 +251,9 @@ constexpr int kRandomBlocks = 4 * kLanes;
 /// the block numbers does not wrap among them.
 FORNAX_NUMERIC_FN void random_words(RandomStream stream, std::uint64_t first_block,
                                     std::int32_t* out) {
-  const VectorInt low = VectorInt(static_cast<std::uint32_t>(first_block)) + lane_numbers();
+  const auto lane = lane_numbers();
+  const VectorInt low = VectorInt(static_cast<std::uint32_t>(first_block)) +
+                        (lane & VectorInt(3)) * VectorInt(kLanes / 4) + shift_right<2>(lane);
   const auto counters = [&](int first) FORNAX_LAMBDA {
     return PhiloxBlock<VectorInt>{{low + VectorInt(first),
                                    VectorInt(static_cast<std::uint32_t>(first_block >> 32)),
@@ -282,7 +264,7 @@ FORNAX_NUMERIC_FN void random_words(RandomStream stream, std::uint64_t first_blo
   philox4x32_10(blocks, static_cast<std::uint32_t>(stream.seed),
                 static_cast<std::uint32_t>(stream.seed >> 32));
   for (const auto& [word] : blocks) {
-    hn::StoreInterleaved4(word[0].raw, word[1].raw, word[2].raw, word[3].raw, IntTag(), out);
+    store_blocks(word, out);
     out += 4 * kLanes;
   }
 }

@@ -86,6 +86,10 @@ FORNAX_NUMERIC_FN Pair<V> at_most(Pair<V> x, float high) {
   return {at_most(x.first, high), at_most(x.second, high)};
 }
 template <class V>
+FORNAX_NUMERIC_FN Pair<V> negate(Pair<V> a) {
+  return {negate(a.first), negate(a.second)};
+}
+template <class V>
 FORNAX_NUMERIC_FN Pair<V> sqrt(Pair<V> a) {
   return {sqrt(a.first), sqrt(a.second)};
 }

@@ -25,7 +25,7 @@ struct SigmoidParts {
 };
 template <class T>
 FORNAX_NUMERIC_FN SigmoidParts<T> sigmoid_parts(T x) {
-  const T e = exp(from_bits(bits(x) | kSignBit));  // e^-|x|
+  const T e = exp_below(minus_abs(x));
   const T larger = T(1) / (T(1) + e), smaller = e * larger;
   const auto below = negative(bits(x));
   return {select(below, smaller, larger), select(below, larger, smaller)};
@@ -57,7 +57,7 @@ template <class T>
 FORNAX_NUMERIC_FN Normal<T> normal_distribution(T x) {
   const T u = abs(x), half = T(0.5f) * u, square = half * u;
   const T tail = fma(half, u, negate(square));
-  const T rounded = exp(negate(square));
+  const T rounded = exp_below(negate(square));
   const T e = fma(rounded, negate(tail), rounded);
   const T t = T(1) / fma(u, T(0.35f), T(1));
   const T q =

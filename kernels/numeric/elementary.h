@@ -20,12 +20,11 @@ FORNAX_NUMERIC_FN auto pow2(I n) {
   return from_bits(shift_left<23>(n + 127));
 }
 
-/// e^x = mantissa 2^exponent, mantissa in [0.7, 1.42]; the exponent is in the low bits of
-/// `shifted`, whose upper bits are those of kRound.
+/// e^x = mantissa 2^n, mantissa in [0.7, 1.42].
 template <class T>
 struct ExpParts {
-  T mantissa;
-  decltype(bits(T())) shifted;
+  T mantissa, n;
+  decltype(bits(T())) shifted;  ///< n in the low bits, those of kRound above
 };
 
 /// |x| < 2^15. Range reduction of Cody and Waite 1980, minimax polynomial.
@@ -36,14 +35,26 @@ FORNAX_NUMERIC_FN ExpParts<T> exp_parts(T x) {
   const T r = fma(n, T(-kLn2Low), fma(n, T(-kLn2High), x));
   const T q =
       horner(r, 0x1.fffffcp-2f, 0x1.55549p-3f, 0x1.5558acp-5f, 0x1.123b04p-7f, 0x1.6a542p-10f);
-  return {fma(q, r * r, r) + T(1), bits(shifted)};
+  return {fma(q, r * r, r) + T(1), n, bits(shifted)};
 }
 
-/// e^x for |x| <= 80 and NaN: one scaling step, no special values.
+/// mantissa 2^n where that is a normal number.
+template <class T>
+FORNAX_NUMERIC_FN T normal_of(ExpParts<T> parts) {
+  return parts.mantissa * pow2(parts.shifted - kRoundBits);
+}
+/// mantissa 2^n for |n| <= 252: in two steps, of which only the last can round, to a subnormal or
+/// to infinity.
+template <class T>
+FORNAX_NUMERIC_FN T number_of(ExpParts<T> parts) {
+  const auto exponent = parts.shifted - kRoundBits, half = shift_right<1>(exponent);
+  return parts.mantissa * pow2(half) * pow2(exponent - half);
+}
+
+/// e^x for |x| <= 80 and NaN.
 template <class T>
 FORNAX_NUMERIC_FN T exp_bounded(T x) {
-  const auto parts = exp_parts(x);
-  return parts.mantissa * pow2(parts.shifted - kRoundBits);
+  return normal_of(exp_parts(x));
 }
 
 /// exp_bounded but for NaN, which it may turn into any number: the exponent is added to the
@@ -55,45 +66,74 @@ FORNAX_NUMERIC_FN T exp_ordinary(T x) {
   return from_bits(bits(parts.mantissa) + shift_left<23>(parts.shifted));
 }
 
+/// e^x for x <= 89 and NaN. Underflows through the subnormals to +0.
+template <class T>
+FORNAX_NUMERIC_FN T exp_below(T x) {
+  return number_of(exp_parts(at_least(x, -104.0f)));
+}
+
 /// e^x. Overflows to infinity, underflows through the subnormals to +0; exp(NaN) = NaN.
 template <class T>
 FORNAX_NUMERIC_FN T exp(T x) {
-  const auto parts = exp_parts(clamp(x, -104.0f, 89.0f));
-  const auto exponent = parts.shifted - kRoundBits, half = shift_right<1>(exponent);
-  // In two steps, of which only the last can round: to a subnormal or to infinity.
-  return parts.mantissa * pow2(half) * pow2(exponent - half);
+  return exp_below(at_most(x, 89.0f));
 }
 
 constexpr float kLeastNormal = 0x1p-126f, kLargest = 0x1.fffffep127f;
 
-/// log(scaled) + added ln2 of a positive normal number.
-/// log(2^k (1 + f)) = k ln2 + f + f^2 q(f), 1 + f in [sqrt(1/2), sqrt(2)).
+/// x > 0 is 2^k (1 + f), 1 + f in [sqrt(1/2), sqrt(2)).
 template <class T>
-FORNAX_NUMERIC_FN T log_normal(T normal, T added) {
+struct LogParts {
+  T f, k;
+};
+constexpr std::int32_t kRootHalfBits = 0x3f3504f3, kRootTwoBits = 0x3fb504f3;  // of sqrt(1/2), ...
+
+/// Of 2^-lift times a normal number.
+template <class T>
+FORNAX_NUMERIC_FN LogParts<T> log_parts_of_normal(T normal, T lift) {
   const auto scaled = bits(normal);
-  const auto exponent = shift_right<23>(scaled - 0x3f3504f3);  // 0x3f3504f3: bits of sqrt(1/2)
-  const T f = from_bits(scaled - shift_left<23>(exponent)) - T(1);
-  const T k = to_float(exponent) + added;
+  const auto exponent = shift_right<23>(scaled - kRootHalfBits);
+  return {from_bits(scaled - shift_left<23>(exponent)) - T(1), to_float(exponent) - lift};
+}
+/// Any parts unless x > 0.
+template <class T>
+FORNAX_NUMERIC_FN LogParts<T> log_parts(T x) {
+  const T positive = select(x > T(0), x, T(1));
+  const auto subnormal = positive < T(kLeastNormal);
+  return log_parts_of_normal(select(subnormal, positive * T(0x1p23f), positive),
+                             select(subnormal, T(23), T(0)));
+}
+
+/// k ln2 + log(1 + f), the latter f + f^2 q(f).
+template <class T>
+FORNAX_NUMERIC_FN T log_of_parts(LogParts<T> parts) {
+  const T f = parts.f, k = parts.k;
   const T q =
       horner(f, -0x1.fffff8p-2f, 0x1.55555p-2f, -0x1.000438p-2f, 0x1.99a42cp-3f, -0x1.542416p-3f,
              0x1.226abap-3f, -0x1.0f4d4cp-3f, 0x1.088114p-3f, -0x1.3851a8p-4f);
   const T tail = fma(k, T(kLn2Low), f * f * q);
   return fma(k, T(kLn2High), f + tail);
 }
+/// `value`, but where x is 0, negative, infinity or NaN what log is there.
+template <class T>
+FORNAX_NUMERIC_FN T log_or_special(T value, T x) {
+  const T infinity = T(from_bits(kInfinityBits));
+  const T outside =
+      select(x == T(0), T(from_bits(kInfinityBits | kSignBit)), T(from_bits(kNanBits)));
+  return select(x > T(0), select(x == infinity, infinity, value), outside);
+}
 
 /// Natural logarithm. log(+-0) = -infinity, log(x < 0) = log(NaN) = NaN.
 template <class T>
 FORNAX_NUMERIC_FN T log(T x) {
-  const T infinity = T(from_bits(kInfinityBits));
-  const auto positive = x > T(0);
-  const T finite = select(positive, x, T(1));
-  const auto subnormal = finite < T(kLeastNormal);
-  const T normal =
-      log_normal(select(subnormal, finite * T(0x1p23f), finite), select(subnormal, T(-23), T(0)));
-  const T value = select(finite == infinity, infinity, normal);
-  const T outside =
-      select(x == T(0), T(from_bits(kInfinityBits | kSignBit)), T(from_bits(kNanBits)));
-  return select(positive, value, outside);
+  return log_or_special(log_of_parts(log_parts(x)), x);
+}
+
+/// log(x) for 1 <= x <= 2 and NaN.
+template <class T>
+FORNAX_NUMERIC_FN T log_to_2(T x) {
+  const auto large = x >= T(from_bits(kRootTwoBits));
+  const T f = select(large, x * T(0.5f), x) - T(1);
+  return log_of_parts(LogParts<T>{f, select(large, T(1), T(0))});
 }
 
 /// Hyperbolic tangent: odd polynomial below 0.625, 1 - 2 / (e^2a + 1) above. tanh(-0) = -0.
@@ -127,7 +167,7 @@ FORNAX_NUMERIC_FN T erf(T x) {
 /// both zeros e^-|x| is 1, so the sign bit tells the two cases apart.
 template <class T>
 FORNAX_NUMERIC_FN T sigmoid(T x) {
-  const T e = exp(from_bits(bits(x) | kSignBit));
+  const T e = exp_below(minus_abs(x));
   return select(negative(bits(x)), e, T(1)) / (T(1) + e);
 }
 

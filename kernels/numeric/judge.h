@@ -9,8 +9,12 @@ inline double fma(double a, double b, double c) { return std::fma(a, b, c); }
 inline double sqrt(double x) { return std::sqrt(x); }
 inline double rsqrt(double x) { return 1 / std::sqrt(x); }
 inline double abs(double x) { return std::fabs(x); }
+inline double minus_abs(double x) { return -std::fabs(x); }
+inline double negate(double x) { return -x; }
 inline double exp(double x) { return std::exp(x); }
+inline double exp_below(double x) { return std::exp(x); }
 inline double log(double x) { return std::log(x); }
+inline double log_to_2(double x) { return std::log(x); }
 inline double tanh(double x) { return std::tanh(x); }
 inline double erf(double x) { return std::erf(x); }
 inline double sin(double x) { return std::sin(x); }

@@ -51,8 +51,12 @@ FORNAX_NUMERIC_FN float Chains<T, lanes>::sum_with_rest(std::int64_t i, std::int
   int r = 0;
   for (; i + lanes <= end; ++r, i += lanes) chain[r] = chain[r] + term(i, T());
   if (i < end) {
-    for (int j = 0; j < lanes; ++j) lane[j] = i + j < end ? term(i + j, float()) : -0.0f;
-    chain[r] = chain[r] + load(lane, T());
+    if constexpr (std::is_invocable_v<const Term&, std::int64_t, T, std::int64_t>) {
+      chain[r] = chain[r] + first_lanes(term(i, T(), end - i), end - i, -0.0f);
+    } else {
+      for (int j = 0; j < lanes; ++j) lane[j] = i + j < end ? term(i + j, float()) : -0.0f;
+      chain[r] = chain[r] + load(lane, T());
+    }
   }
   for (int half = registers / 2; half > 0; half /= 2)
     for (int c = 0; c < half; ++c) chain[c] = chain[c] + chain[c + half];

@@ -28,9 +28,10 @@ FORNAX_NUMERIC_FN void philox4x32_10(PhiloxBlock<U> (&blocks)[count], std::uint3
 #endif
   for (int round = 0; round < 10; ++round) {
     for (PhiloxBlock<U>& block : blocks) {
-      const U high0 = multiply_high(block.word[0], U(m0)), low0 = block.word[0] * U(m0);
-      const U high1 = multiply_high(block.word[2], U(m1)), low1 = block.word[2] * U(m1);
-      block = {{high1 ^ block.word[1] ^ U(key0), low1, high0 ^ block.word[3] ^ U(key1), low0}};
+      const auto first = multiply_wide(block.word[0], U(m0));
+      const auto second = multiply_wide(block.word[2], U(m1));
+      block = {{second.high ^ block.word[1] ^ U(key0), second.low,
+                first.high ^ block.word[3] ^ U(key1), first.low}};
     }
     key0 += 0x9e3779b9u;
     key1 += 0xbb67ae85u;

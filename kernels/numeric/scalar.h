@@ -31,6 +31,14 @@ FORNAX_NUMERIC_FN std::uint32_t multiply_high(std::uint32_t a, std::uint32_t b) 
   return static_cast<std::uint32_t>((static_cast<std::uint64_t>(a) * b) >> 32);
 }
 #endif
+/// The 64 bits of an unsigned product, as words.
+template <class U>
+struct WideProduct {
+  U low, high;
+};
+FORNAX_NUMERIC_FN WideProduct<std::uint32_t> multiply_wide(std::uint32_t a, std::uint32_t b) {
+  return {a * b, multiply_high(a, b)};
+}
 FORNAX_NUMERIC_FN float select(bool which, float yes, float no) { return which ? yes : no; }
 FORNAX_NUMERIC_FN std::int32_t select(bool which, std::int32_t yes, std::int32_t no) {
   return which ? yes : no;
@@ -69,13 +77,19 @@ template <class T>
 FORNAX_NUMERIC_FN T abs(T x) {
   return from_bits(bits(x) & INT32_MAX);
 }
+/// -|x|.
+template <class T>
+FORNAX_NUMERIC_FN T minus_abs(T x) {
+  return from_bits(bits(x) | kSignBit);
+}
 template <class T>
 FORNAX_NUMERIC_FN T negate(T x) {
   return from_bits(bits(x) ^ kSignBit);
 }
+/// magnitude >= +0 or NaN.
 template <class T>
 FORNAX_NUMERIC_FN T copysign(T magnitude, T sign) {
-  return from_bits((bits(magnitude) & INT32_MAX) | (bits(sign) & kSignBit));
+  return from_bits(bits(magnitude) | (bits(sign) & kSignBit));
 }
 template <class T>
 FORNAX_NUMERIC_FN auto is_nan(T x) {

@@ -1,5 +1,5 @@
-// What kernels over rows share, for vectors: the maximum of a row, and softmax_row.h. For kernel
-// files: see kernels/host/dispatch.h; include it after vector.h.
+// What kernels over rows share, for vectors: maxima, sums of e^(x - maximum), and softmax_row.h.
+// For kernel files: see kernels/host/dispatch.h; include it after vector.h.
 #if defined(FORNAX_ROW_TOGGLE) == defined(HWY_TARGET_TOGGLE)
 #ifdef FORNAX_ROW_TOGGLE
 #undef FORNAX_ROW_TOGGLE
@@ -15,71 +15,96 @@ HWY_BEFORE_NAMESPACE();
 
 namespace fornax::numeric::HWY_NAMESPACE {
 
-/// What is fetched while the row at x is computed, which is read twice, so that the maximum of a
-/// later one need not wait for memory: of short rows the next but one, of others the next. Rows
-/// that leave L1 take long for their maximum too: a quarter is fetched then, the other three side
-/// by side with the sum, all to L2.
-struct RowAhead {
-  static constexpr std::int64_t kShort = 2048, kLong = 4096, kLongest = 65536;
-  const float* with_maximum;  ///< null: nothing then
-  const float* with_sum;
+/// The maximum of what it takes, NaN aside. Of zeros it may be either: no sum of e^(x - maximum)
+/// and no comparison tells them apart.
+struct Maximum {
+  static constexpr int kVectors = 4;
+  Vector largest[kVectors];
 
-  FORNAX_NUMERIC_FN RowAhead(const float* x, std::int64_t count)
-      : with_maximum(count > kLong && count <= kLongest ? x + count : nullptr),
-        with_sum(with_maximum ? x + count + count / 4 : x + (count <= kShort ? 2 : 1) * count) {}
-};
-FORNAX_NUMERIC_FN void fetch_to_l2(const float* line) { __builtin_prefetch(line, 0, 2); }
-
-/// The maximum of x[0 .. count), count >= 1; NaN when there is one. Of zeros it may be either: no
-/// sum of e^(x - maximum) and no comparison tells them apart. The processor's own instruction loses
-/// NaN; with a look for it it is three operations a vector, max() some eight.
-FORNAX_NUMERIC_FN float row_maximum(const float* x, std::int64_t count,
-                                    const float* fetched = nullptr) {
-  constexpr int kVectors = 4;
-  const FloatTag d;
-  auto most = hn::Set(d, x[0]);
-  decltype(most) largest[kVectors] = {most, most, most, most};
-  auto nan = hn::IsNaN(most);
-  const auto take = [&](int v, const float* from) FORNAX_LAMBDA {
-    const auto values = hn::LoadU(d, from);
-    largest[v] = hn::Max(values, largest[v]);
-    nan = hn::Or(nan, hn::IsNaN(values));
-  };
-  std::int64_t i = 0;
-  for (; i + kVectors * kLanes <= count; i += kVectors * kLanes) {
-    if (fetched) fetch_to_l2(fetched + i / kVectors);
-    for (int v = 0; v < kVectors; ++v) take(v, x + i + v * kLanes);
+  FORNAX_NUMERIC_FN Maximum() {
+    for (Vector& one : largest) one = Vector(from_bits(kInfinityBits | kSignBit));
   }
-  for (; i + kLanes <= count; i += kLanes) take(0, x + i);
-  for (const auto& one : largest) most = hn::Max(one, most);
-  float maximum = hn::AllFalse(d, nan) ? hn::GetLane(hn::MaxOfLanes(d, most)) : from_bits(kNanBits);
-  for (; i < count; ++i) maximum = max(maximum, x[i]);
-  return maximum;
+  FORNAX_NUMERIC_FN void take(int v, Vector x) { largest[v].raw = hn::Max(x.raw, largest[v].raw); }
+  FORNAX_NUMERIC_FN void take(const float* x, Quad) {
+    for (int v = 0; v < kVectors; ++v) take(v, load(x + v * kLanes));
+  }
+  FORNAX_NUMERIC_FN void take(const float* x, Vector) { take(0, load(x)); }
+  FORNAX_NUMERIC_FN void take(const float* x, float) { take(0, Vector(*x)); }
+  FORNAX_NUMERIC_FN float value() const {
+    const FloatTag d;
+    auto most = largest[0].raw;
+    for (const Vector& one : largest) most = hn::Max(one.raw, most);
+    return hn::GetLane(hn::MaxOfLanes(d, most));
+  }
+};
+
+/// What is fetched at the Quad i of a row while the next is read: what follows soon, to L2; where
+/// rows are long the row after the next in as many streams as the Quad has lines, as memory hands
+/// those over quicker than one. Measured.
+FORNAX_NUMERIC_FN void fetch_ahead(const float* next, std::int64_t width, std::int64_t i) {
+  constexpr std::int64_t kSoon = 1024, kLong = 4096, kLongest = 65536, kStreamsOfRow = kLinesOfQuad;
+  if (width > kLong && width <= kLongest)
+    return fetch({next + width + i / kStreamsOfRow, width / (kLine * kStreamsOfRow) * kLine});
+  for (std::int64_t line = 0; line < 4 * kLanes; line += kLine)
+    __builtin_prefetch(next + i + kSoon + line, 0, 2);
 }
 
-/// The sum of e^(x - shift), each e^(x - shift) also stored in `terms` unless that is null.
-/// beside(i): other work, once for every Quad of the kChains elements that a step takes, before
-/// terms[i ...] are written.
+/// Terms of RowWalk::sum_of_exp.
 template <class Beside>
-FORNAX_NUMERIC_FN float sum_of_exp(const float* x, float shift, float* terms, std::int64_t count,
-                                   const RowAhead& ahead, const Beside& beside) {
-  const auto sum = [&](const auto& fetch_at) FORNAX_LAMBDA {
-    return ordered_sum<Vector, kLanes>(count, [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
-      using T = decltype(zero);
-      if constexpr (std::is_same_v<T, Quad>) fetch_at(i), beside(i);
-      const T e = exp(load(x + i, T()) - T(shift));
-      if (terms) store(e, terms + i);
-      return e;
-    });
-  };
-  const float* fetched = ahead.with_sum;
-  if (!ahead.with_maximum) return sum([=](std::int64_t i) FORNAX_LAMBDA { fetch(fetched + i); });
-  return sum([=](std::int64_t i) FORNAX_LAMBDA {
-    for (int quarter = 0; quarter < 3; ++quarter)
-      for (int line = 0; line < kLanes; line += kLine)
-        fetch_to_l2(fetched + quarter * (count / 4) + i / 4 + line);
-  });
-}
+struct ExpTerm {
+  const float *x, *next;
+  std::int64_t width;
+  float shift;
+  float* terms;
+  Maximum* of_next;
+  const Beside& beside;
+
+  template <class T>
+  FORNAX_NUMERIC_FN T operator()(std::int64_t i, T zero) const {
+    if constexpr (std::is_same_v<T, Quad>) fetch_ahead(next, width, i), beside(i);
+    of_next->take(next + i, zero);
+    const T e = exp_below(load(x + i, zero) - T(shift));
+    if (terms) store(e, terms + i);
+    return e;
+  }
+  /// Of the last `count` elements.
+  FORNAX_NUMERIC_FN Vector operator()(std::int64_t i, Vector, std::int64_t count) const {
+    const float least = from_bits(kInfinityBits | kSignBit);
+    of_next->take(0, first_lanes(load_first(next + i, count), count, least));
+    const Vector e = exp_below(load_first(x + i, count) - Vector(shift));
+    if (terms) store_first(e, terms + i, count);
+    return e;
+  }
+};
+
+/// Goes over `rows` >= 1 rows of x, of `width` elements each. The maximum of a row is taken beside
+/// the sum of the row before: the one waits for memory and the other for arithmetic.
+struct RowWalk {
+  const float* row;
+  std::int64_t width, rows;
+  float maximum;  ///< of `row`; any number where one is NaN, which comes back in every sum
+
+  FORNAX_NUMERIC_FN RowWalk(const float* x, std::int64_t elements, std::int64_t count)
+      : row(x), width(elements), rows(count) {
+    Maximum first;
+    for_vectors(0, width,
+                [&](std::int64_t i, auto zero) FORNAX_LAMBDA { first.take(x + i, zero); });
+    maximum = first.value();
+  }
+  /// The sum of e^(x - maximum), each e^(x - maximum) also stored in `terms` unless that is null;
+  /// then the next row's turn. beside(i): other work, once for every Quad of the kChains elements
+  /// that a step takes, before terms[i ...] are written.
+  template <class Beside>
+  FORNAX_NUMERIC_FN float sum_of_exp(float* terms, const Beside& beside) {
+    const float *x = row, *next = --rows > 0 ? row + width : row;
+    Maximum of_next;
+    const ExpTerm<Beside> term{x, next, width, maximum, terms, &of_next, beside};
+    const float sum = ordered_sum<Vector, kLanes>(width, term);
+    row = next;
+    maximum = of_next.value();
+    return sum;
+  }
+};
 
 }  // namespace fornax::numeric::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -1,5 +1,5 @@
 // softmax, log_softmax and their gradients on the CPU: threads split rows; every row passes
-// through the cache once from memory, while the row before is computed. 8 bytes an element (12 for
+// through the cache once from memory, beside the sum of the row before. 8 bytes an element (12 for
 // the gradients); forward is bound by its arithmetic.
 #undef HWY_TARGET_INCLUDE
 // clang-format off
@@ -53,7 +53,6 @@ template <class TermOf>
 FORNAX_NUMERIC_FN void write_rows(const Rows& r, float* y, std::int64_t rows,
                                   const TermOf& term_of) {
   const auto nothing = [](std::int64_t) FORNAX_LAMBDA {};
-  if (rows == 0) return;
   if (!r.streamed || r.width % numeric::kChains != 0 || !host::begins_line(y)) {
     for (std::int64_t row = 0; row < rows; ++row, y += r.width)
       num::fill_array(y, r.width, r.streamed, term_of(row, nothing));
@@ -70,24 +69,22 @@ FORNAX_NUMERIC_FN void write_rows(const Rows& r, float* y, std::int64_t rows,
 void softmax_rows(const Rows& r, const float* x, float* y, std::int64_t rows) {
   alignas(64) float terms[kTerms];  // each is read for the row before, then written over
   const bool fits = r.width <= kTerms;
+  if (rows == 0) return;
+  num::RowWalk walk(x, r.width, rows);
   const auto term_of = [&](std::int64_t row, const auto& beside) FORNAX_LAMBDA {
-    const float* from = x + row * r.width;
     float* e = fits ? terms : y + row * r.width;
-    const num::RowAhead ahead(from, r.width);
-    const float largest = num::row_maximum(from, r.width, ahead.with_maximum);
-    const float sum = num::sum_of_exp(from, largest, e, r.width, ahead, beside);
-    return SoftmaxTerm{e, 1.0f / sum};
+    return SoftmaxTerm{e, 1.0f / walk.sum_of_exp(e, beside)};
   };
   write_rows({r.width, r.streamed && fits}, y, rows, term_of);
 }
 
 void log_softmax_rows(const Rows& r, const float* x, float* y, std::int64_t rows) {
-  const auto term_of = [&](std::int64_t row, const auto& beside) FORNAX_LAMBDA {
-    const float* from = x + row * r.width;
-    const num::RowAhead ahead(from, r.width);
-    const float largest = num::row_maximum(from, r.width, ahead.with_maximum);
-    const float sum = num::sum_of_exp(from, largest, nullptr, r.width, ahead, beside);
-    return LogSoftmaxTerm{from, largest, num::log(sum)};
+  if (rows == 0) return;
+  num::RowWalk walk(x, r.width, rows);
+  const auto term_of = [&](std::int64_t, const auto& beside) FORNAX_LAMBDA {
+    const float* from = walk.row;
+    const float largest = walk.maximum;
+    return LogSoftmaxTerm{from, largest, num::log(walk.sum_of_exp(nullptr, beside))};
   };
   write_rows(r, y, rows, term_of);
 }

@@ -42,6 +42,14 @@ namespace num = numeric::HWY_NAMESPACE;
 FORNAX_NUMERIC_TEST_FUNCTIONS(FORNAX_NUMERIC_TEST_MAP)
 #undef FORNAX_NUMERIC_TEST_MAP
 
+/// Short ways for part of the numbers.
+void vector_exp_below(const float* in, float* out, std::int64_t count) {
+  num::map(in, out, count, [](auto x) FORNAX_LAMBDA { return num::exp_below(x); });
+}
+void vector_log_to_2(const float* in, float* out, std::int64_t count) {
+  num::map(in, out, count, [](auto x) FORNAX_LAMBDA { return num::log_to_2(x); });
+}
+
 void extremes(const float* a, const float* b, float* larger, float* smaller, std::int64_t count) {
   for (std::int64_t i = 0; i < count; i += num::kLanes) {
     num::store(num::max(num::load(a + i), num::load(b + i)), larger + i);
@@ -240,6 +248,46 @@ TEST(Numeric, SpecialValuesAreTheStatedOnes) {
        {numeric::silu_gradient(kInfinity), numeric::gelu_erf_gradient(kInfinity),
         numeric::gelu_tanh_gradient(kInfinity)})
     EXPECT_EQ(value, 1.0f);
+}
+
+/// Every stride-th float of [low, high] and NaN: the whole function's bits.
+void expect_short_way(const char* name, float (*whole)(float), float (*scalar)(float),
+                      void (*vector)(const float*, float*, std::int64_t), float low, float high) {
+  std::vector<float> in = {kNan};
+  constexpr std::uint64_t stride = 1021;
+  for (std::uint64_t next = 0; next < std::uint64_t{1} << 32; next += stride) {
+    const auto x = std::bit_cast<float>(static_cast<std::uint32_t>(next));
+    if (low <= x && x <= high) in.push_back(x);
+  }
+  in.insert(in.end(), {low, high});
+  ASSERT_GT(in.size(), 8000u) << name;
+  std::vector<float> out(in.size());
+  for (const host::Isa isa : available_isas()) {
+    host::use_isa(isa);
+    vector(in.data(), out.data(), static_cast<std::int64_t>(in.size()));
+    for (std::size_t i = 0; i < in.size(); ++i) {
+      ASSERT_TRUE(same_bits(out[i], whole(in[i]))) << name << ' ' << std::hexfloat << in[i];
+      ASSERT_TRUE(same_bits(scalar(in[i]), whole(in[i]))) << name << ' ' << std::hexfloat << in[i];
+    }
+  }
+}
+
+TEST(Numeric, ShortWaysHaveTheBitsOfTheWholeFunction) {
+  const IsaRestorer restore;
+  expect_short_way(
+      "exp_below", [](float x) { return numeric::exp(x); },
+      [](float x) { return numeric::exp_below(x); },
+      [](const float* in, float* out, std::int64_t count) {
+        FORNAX_DISPATCH(vector_exp_below)(in, out, count);
+      },
+      -kInfinity, 89.0f);
+  expect_short_way(
+      "log_to_2", [](float x) { return numeric::log(x); },
+      [](float x) { return numeric::log_to_2(x); },
+      [](const float* in, float* out, std::int64_t count) {
+        FORNAX_DISPATCH(vector_log_to_2)(in, out, count);
+      },
+      1.0f, 2.0f);
 }
 
 void expect_extremes_without_order(float a, float b) {
