@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "kernels/device/launch_table.h"
+#include "kernels/numeric/arithmetic.h"
 
 namespace fornax::host {
 struct RowKernel;
@@ -61,8 +62,13 @@ struct Alias {
 using AliasList = std::vector<Alias>;
 
 struct Cost {
-  double flops = 0;
+  double flops = 0, operations = 0;  ///< see Arithmetic; at least flops / 2 of the latter
   std::int64_t read_bytes = 0, write_bytes = 0;
+
+  void add(numeric::Arithmetic each, std::int64_t elements) {
+    flops += each.flops * static_cast<double>(elements);
+    operations += each.operations * static_cast<double>(elements);
+  }
 };
 
 /// What changes from step to step, in device memory; plain data, uploaded before each step.
@@ -227,6 +233,6 @@ inline void require(bool condition, ErrorCode code, const char* message) {
 
 /// A cost of reading every input and writing every output once, and `flops_per_element` of out[0].
 /// What a broadcast view repeats is read once.
-Cost streaming_cost(const Signature& signature, double flops_per_element);
+Cost streaming_cost(const Signature& signature, numeric::Arithmetic of_an_element);
 
 }  // namespace fornax::kernels

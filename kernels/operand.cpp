@@ -41,13 +41,12 @@ std::int64_t distinct_bytes(const TensorType& type) {
 
 }  // namespace
 
-Cost streaming_cost(const Signature& signature, double flops_per_element) {
+Cost streaming_cost(const Signature& signature, numeric::Arithmetic of_an_element) {
   Cost cost;
   for (const TensorType& type : signature.in)
     if (type.present()) cost.read_bytes += distinct_bytes(type);
   for (const TensorType& type : signature.out) cost.write_bytes += type.bytes();
-  if (!signature.out.empty())
-    cost.flops = flops_per_element * static_cast<double>(signature.out[0].shape.elements());
+  if (!signature.out.empty()) cost.add(of_an_element, signature.out[0].shape.elements());
   return cost;
 }
 

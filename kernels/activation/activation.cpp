@@ -70,14 +70,14 @@ void gradient_of_activation(GradientRule& rule) {
 
 Cost activation_cost(const Signature& signature) {
   const Activation kind = activation_kind(signature.attributes.text("kind"));
-  return streaming_cost(signature, numeric::flops_of([kind](numeric::Counted x) {
+  return streaming_cost(signature, numeric::arithmetic_of([kind](numeric::Counted x) {
                           return numeric::activate(kind, x);
                         }));
 }
 Cost gradient_cost(const Signature& signature) {
   const Activation kind = activation_kind(signature.attributes.text("kind"));
   return streaming_cost(signature,
-                        numeric::flops_of([kind](numeric::Counted dy, numeric::Counted saved) {
+                        numeric::arithmetic_of([kind](numeric::Counted dy, numeric::Counted saved) {
                           return numeric::activation_gradient(kind, dy, saved);
                         }));
 }

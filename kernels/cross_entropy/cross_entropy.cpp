@@ -149,13 +149,12 @@ using numeric::Counted;
 template <class Function>
 Cost cost_of_logits(const Signature& signature, std::size_t logits, const Function& function) {
   Cost cost = streaming_cost(signature, 0);
-  cost.flops =
-      numeric::flops_of(function) * static_cast<double>(signature.in[logits].shape.elements());
+  cost.add(numeric::arithmetic_of(function), signature.in[logits].shape.elements());
   return cost;
 }
 Cost cost_of_cross_entropy(const Signature& signature) {
   return cost_of_logits(signature, 0, [](Counted logit, Counted largest, Counted sum) {
-    return sum + numeric::exp(logit - largest);
+    return sum + numeric::exp_below(logit - max(largest, logit));
   });
 }
 Cost cost_of_gradient(const Signature& signature) {

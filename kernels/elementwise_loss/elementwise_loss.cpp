@@ -77,7 +77,7 @@ using numeric::Counted;
 template <class Function>
 Cost cost_per_element(const Signature& signature, std::size_t of, const Function& function) {
   Cost cost = streaming_cost(signature, 0);
-  cost.flops = numeric::flops_of(function) * static_cast<double>(signature.in[of].shape.elements());
+  cost.add(numeric::arithmetic_of(function), signature.in[of].shape.elements());
   return cost;
 }
 Cost cost_of_squared_error(const Signature& s) {

@@ -173,7 +173,7 @@ void gradient_of(GradientRule& rule) {
 template <int function>
 Cost pointwise_cost(const Signature& signature) {
   using numeric::Counted;
-  return streaming_cost(signature, numeric::flops_of([](Counted a, Counted b, Counted c) {
+  return streaming_cost(signature, numeric::arithmetic_of([](Counted a, Counted b, Counted c) {
                           return numeric::pointwise(static_cast<Pointwise>(function), a, b, c);
                         }));
 }

@@ -115,19 +115,20 @@ void gradient_of_log_softmax(GradientRule& rule) {
 }
 
 using numeric::Counted;
-/// Besides e^(x - largest): the sum, and the scale or the logarithm of the sum.
+/// Besides e^(x - largest): the maximum, the sum, and the scale or the logarithm of the sum.
 Cost cost_of_softmax(const Signature& signature) {
-  return streaming_cost(signature, numeric::flops_of([](Counted x, Counted largest, Counted sum) {
-                          return (sum + numeric::exp(x - largest)) * x;
+  return streaming_cost(signature,
+                        numeric::arithmetic_of([](Counted x, Counted largest, Counted sum) {
+                          return (sum + numeric::exp_below(x - max(largest, x))) * x;
                         }));
 }
 Cost cost_of_gradient(const Signature& signature) {
-  return streaming_cost(signature, numeric::flops_of([](Counted dy, Counted y, Counted dot) {
+  return streaming_cost(signature, numeric::arithmetic_of([](Counted dy, Counted y, Counted dot) {
                           return numeric::softmax_gradient(dy, y, dot + dy * y);
                         }));
 }
 Cost cost_of_log_gradient(const Signature& signature) {
-  return streaming_cost(signature, numeric::flops_of([](Counted dy, Counted y, Counted sum) {
+  return streaming_cost(signature, numeric::arithmetic_of([](Counted dy, Counted y, Counted sum) {
                           return numeric::log_softmax_gradient(dy, y, sum + dy);
                         }));
 }

@@ -210,7 +210,8 @@ class Bench:
         key = f'ceiling by {by}'
         if key not in self.lasting:
             self.lasting[key] = self._start('ceiling', [])
-        words = {'by': by, 'flops': f'{work.flops:.0f}', 'read': f'{work.read:.0f}',
+        words = {'by': 'bytes' if by == 'bytes' else 'fma',
+                 'flops': f'{ceilings.fma_flops(by, work):.0f}', 'read': f'{work.read:.0f}',
                  'written': f'{work.written:.0f}', 'in_place': int(work.in_place),
                  'threads': self.options.threads}
         server = self.lasting[key].load('ceiling', words_of(words))
@@ -282,7 +283,8 @@ class Bench:
         work = case.work(ours.ready)
         result = {'case': case.name, 'group': case.group,
                   'seconds': statistics.median(ours.samples), 'spread': spread(ours.samples),
-                  'samples': ours.samples, 'flops': work.flops, 'bytes': work.bytes,
+                  'samples': ours.samples, 'flops': work.flops,
+                  'operations': work.operations, 'bytes': work.bytes,
                   'read_bytes': work.read, 'write_bytes': work.written,
                   'plan': {key: value for key, value in ours.ready.items() if key != 'check'},
                   'limits': {key: getattr(case, key) for key in

@@ -12,11 +12,13 @@ MOST_START_SECONDS = 0.1  # from the start of the process to the numbers of its 
 
 
 class Work(NamedTuple):
-    """FLOPs, and bytes read and written, that no implementation of a step can do without."""
+    """FLOPs, operations, and bytes read and written, that no implementation of a step can do
+    without."""
     flops: float = 0.0
     read: float = 0.0
     written: float = 0.0
     in_place: bool = False  # what is both read and written is the same memory
+    operations: float = 0.0  # of vectors' lanes, where more than half the FLOPs
 
     @property
     def bytes(self):
@@ -53,7 +55,7 @@ class Case:
         if self.kind == 'op':
             # The sum of its ops' own costs.
             return Work(plan['flops'], float(plan['read_bytes']), float(plan['write_bytes']),
-                        self.words['name'] in IN_PLACE)
+                        self.words['name'] in IN_PLACE, plan.get('operations', 0.0))
         return Work()
 
 

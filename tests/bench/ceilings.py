@@ -40,20 +40,28 @@ class Ceilings:
         return 1e9 * rates[nearest]
 
     def seconds(self, by, work):
-        """Of its FLOPs, or of its bytes: what is both read and written, and the rest alone."""
-        if by == 'fma':
-            return 1e-9 * work.flops / self.fma_gflops()
+        """Of its FLOPs or operations, or of its bytes: what is both read and written, and the rest
+        alone."""
+        if by != 'bytes':
+            return 1e-9 * fma_flops(by, work) / self.fma_gflops()
         rest = 'read_gbytes' if work.read > work.written else 'write_gbytes'
         both = 2 * min(work.read, work.written)
         return (both / self._rate('traffic_gbytes', work.bytes)
                 + (work.bytes - both) / self._rate(rest, work.bytes))
 
     def floors(self, work):
-        """{what may bound such work, fma or bytes: its seconds}; the longest, and what is near it:
-        rates are the best of a quiet moment, so that a measured floor may be the longer one."""
-        floors = {by: self.seconds(by, work) for by in ('fma', 'bytes')}
+        """{what may bound such work, fma, operations or bytes: its seconds}; the longest, and what
+        is near it: rates are the best of a quiet moment, so that a measured floor may be the longer
+        one."""
+        arithmetic = 'operations' if work.operations > work.flops / 2 else 'fma'
+        floors = {by: self.seconds(by, work) for by in (arithmetic, 'bytes')}
         longest = max(floors.values())
         return {by: seconds for by, seconds in floors.items() if seconds > NEAR * longest}
+
+
+def fma_flops(by, work):
+    """FLOPs of a floor by fma; one by operations is as many fma."""
+    return 2 * work.operations if by == 'operations' else work.flops
 
 
 def check_touched(work, touched):

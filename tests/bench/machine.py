@@ -157,7 +157,7 @@ def targets(result):
     limits = result.get('limits', {})
     share = limits.get('least_share')
     if share and result.get('floor_seconds') and (
-            result['floor_by'] == 'bytes' or result['group'] != 'ops'):
+            result['floor_by'] != 'fma' or result['group'] != 'ops'):
         best = result.get('best_share', result['floor_seconds'] / min(result['samples']))
         met = result['floor_share'] >= share
         why = '' if met or result['floor_by'] != 'bytes' else work_in_caches(result)

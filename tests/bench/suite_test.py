@@ -75,6 +75,10 @@ class Suite(unittest.TestCase):
         self.assertEqual(list(measured.floors(cases.Work(1e9, 5e5, 5e5))), ['fma'])
         self.assertEqual(measured.floors(cases.Work(1e9, 1e8, 1e8)), {'fma': 0.01, 'bytes': 0.01})
         self.assertEqual(measured.floors(cases.Work()), {})
+        # An operation takes as long as a fma, which is two FLOPs.
+        self.assertEqual(measured.floors(cases.Work(1e9, 1e8, 1e8, operations=8e8)),
+                         {'operations': 0.016, 'bytes': 0.01})
+        self.assertEqual(list(measured.floors(cases.Work(1e9, 5e5, 5e5, operations=5e8))), ['fma'])
         self.assertAlmostEqual(measured.seconds('bytes', cases.Work(0.0, 9e5, 1e5)), 1e-5)
         found = result(2.0, 1.0)
         ceilings.add_floor(found, {'bytes': [0.9, 1.7, 1.9], 'fma': [1.0, 1.6, 1.5]})
@@ -100,7 +104,7 @@ class Suite(unittest.TestCase):
         for part, read, written in (('forward', x + w, y), ('dgrad', y + w + x, x),
                                     ('wgrad', y + x, w)):
             layer = cases.layer_work({'rows': 2, 'inputs': 3, 'outputs': 5, 'part': part})
-            self.assertEqual(layer, (60.0, 4.0 * read, 4.0 * written, False))
+            self.assertEqual(layer, (60.0, 4.0 * read, 4.0 * written, False, 0.0))
             self.assertEqual(layer.bytes, 4.0 * (read + written))
 
     def test_only_what_a_case_writes_in_place_may_be_updated(self):
@@ -114,8 +118,9 @@ class Suite(unittest.TestCase):
         floor = {'floor_seconds': 0.5, 'floor_share': 0.5, 'best_share': 0.5,
                  'limits': {'least_share': 0.8}}
         why = 'the same work in the caches takes 90 % of its time'
-        for by, cached, said in (('bytes', 0.9, True), ('bytes', 0.4, False), ('fma', 0.9, False)):
-            group = 'ops' if by == 'bytes' else 'layers'
+        for by, cached, said in (('bytes', 0.9, True), ('bytes', 0.4, False), ('fma', 0.9, False),
+                                 ('operations', 0.9, False)):
+            group = 'layers' if by == 'fma' else 'ops'
             missed = machine.verdicts([result(1.0, 2.0, group, floor_by=by, cached_seconds=cached,
                                               **floor)])
             self.assertIn(f'50 % of the floor by {by} (best 50 %), target 80 %', missed)

@@ -1,4 +1,4 @@
-// FLOPs counted by running a template once.
+// FLOPs and operations counted by running a template once.
 #include "kernels/numeric/counted.h"
 
 #include <gtest/gtest.h>
@@ -11,16 +11,26 @@ namespace {
 
 using numeric::Counted;
 
-TEST(Counted, CountsArithmeticAlone) {
-  EXPECT_EQ(numeric::flops_of([](Counted x) { return x; }), 0);
-  EXPECT_EQ(numeric::flops_of([](Counted a, Counted b) { return a + b * a; }), 2);
-  EXPECT_EQ(numeric::flops_of([](Counted a, Counted b, Counted c) { return fma(a, b, c); }), 2);
-  EXPECT_EQ(numeric::flops_of([](Counted x) { return numeric::horner(x, 1.0f, 2.0f, 3.0f); }), 4);
-  EXPECT_EQ(numeric::flops_of([](Counted x) { return numeric::relu(x); }), 0);
-  EXPECT_EQ(numeric::flops_of([](Counted x) { return numeric::rsqrt(x); }), 2);
+template <class Function>
+std::pair<double, double> counts(const Function& function) {
+  const numeric::Arithmetic all = numeric::arithmetic_of(function);
+  return {all.flops, all.operations};
+}
+using Pair = std::pair<double, double>;  // FLOPs, operations
+
+TEST(Counted, CountsFlopsAndOperations) {
+  EXPECT_EQ(counts([](Counted x) { return x; }), Pair(0, 0));
+  EXPECT_EQ(counts([](Counted a, Counted b) { return a + b * a; }), Pair(2, 2));
+  EXPECT_EQ(counts([](Counted a, Counted b, Counted c) { return fma(a, b, c); }), Pair(2, 1));
+  EXPECT_EQ(counts([](Counted x) { return numeric::horner(x, 1.0f, 2.0f, 3.0f); }), Pair(4, 2));
+  EXPECT_EQ(counts([](Counted x) { return numeric::relu(x); }), Pair(0, 2));
+  EXPECT_EQ(counts([](Counted x) { return numeric::rsqrt(x); }), Pair(2, 2));
   // By hand: one fma and a subtraction for n, two fma for r, four for q, then r^2, fma, + 1 and two
-  // scalings.
-  EXPECT_EQ(numeric::flops_of([](Counted x) { return numeric::exp(x); }), 21);
+  // scalings, which some processors do in one.
+  EXPECT_EQ(counts([](Counted x) { return numeric::exp_bounded(x); }), Pair(20, 12));
+  EXPECT_EQ(counts([](Counted x) { return numeric::exp(x); }), Pair(21, 14));
+  // A fma for each of eight coefficients, f^2, f^2 q, two fma with a sum between, the parts.
+  EXPECT_EQ(counts([](Counted x) { return numeric::log(x); }), Pair(26, 20));
 }
 
 TEST(Counted, CostsDifferByFunction) {
@@ -38,6 +48,8 @@ TEST(Counted, CostsDifferByFunction) {
   EXPECT_EQ(flops("add", nullptr, {type, type}), 1);
   EXPECT_EQ(flops("maximum", nullptr, {type, type}), 0);
   EXPECT_EQ(flops("exp", nullptr, {type}), 21);
+  const std::vector in{type}, out{type};
+  EXPECT_EQ(kernels::find_op("exp").cost({in, out, {}}).operations / 32, 14);
 }
 
 }  // namespace
