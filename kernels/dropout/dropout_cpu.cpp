@@ -1,5 +1,5 @@
-// Dropout on the CPU: threads split elements; four vectors of Philox blocks make the mask
-// of 16 vectors. Bound by the ten rounds of Philox, about 20 operations an element.
+// Dropout on the CPU: threads split elements; four vectors of Philox blocks make the mask of 16
+// vectors, which are written beside the next ones' rounds. Bound by those: see cost_of_dropout.
 #undef HWY_TARGET_INCLUDE
 // clang-format off
 #define HWY_TARGET_INCLUDE "kernels/dropout/dropout_cpu.cpp"
@@ -29,25 +29,68 @@ HWY_BEFORE_NAMESPACE();
 namespace fornax::dropout::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 
-void drop_range(const Dropout& d, std::int64_t begin, std::int64_t end) {
-  constexpr std::int64_t kTile = 4 * num::kRandomBlocks, kAhead = 2 * kTile;
-  alignas(64) std::int32_t memory[kTile];
+constexpr std::int64_t kTile = 4 * num::kRandomBlocks, kQuad = num::lanes_of<num::Quad>;
+static_assert(kTile / kQuad <= 5, "a Quad every other round of ten");
+
+/// words[0 .. kTile) of the tile of its stream that element i is in.
+template <class Beside = num::Nothing>
+FORNAX_NUMERIC_FN void tile_words(const Dropout& d, std::int64_t i, std::int32_t* words,
+                                  const Beside& beside = {}) {
+  const std::uint64_t element = d.mask.first + static_cast<std::uint64_t>(i);
+  num::random_words(d.mask.stream, element / kTile * num::kRandomBlocks, words, beside);
+}
+
+/// y from x and the words of its mask, where x begins.
+struct Dropped {
+  const float* x;
+  const std::int32_t* words;
+  std::int32_t least_kept;
+  float scale;
+  template <class T>
+  FORNAX_NUMERIC_FN T operator()(std::int64_t j, T zero) const {
+    const auto k = num::shift_right_logical<8>(num::load_words(words + j, zero));
+    const auto dropped = k < decltype(k)(least_kept);
+    return num::select(dropped, T(0), num::load(x + j, zero) * T(scale));
+  }
+};
+
+/// Whole tiles from element i on: a tile is written beside the rounds that make the next one's
+/// words. By itself it would keep memory busy alone, and they the processor.
+FORNAX_NUMERIC_FN void drop_tiles(const Dropout& d, std::int64_t first, std::int64_t tiles) {
+  constexpr std::int64_t kAhead = 2 * kTile;
+  alignas(64) std::int32_t words[2][kTile];
   const std::int32_t least_kept = d.mask.least_kept();
-  const float scale = d.scale;
+  const auto write = [=, &words, scale = d.scale, x = d.x, y = d.y, streamed = d.streamed](
+                         std::int64_t tile, int quad) FORNAX_LAMBDA {
+    const std::int64_t i = first + tile * kTile, at = quad * kQuad;
+    const Dropped dropped{x + i, words[tile % 2], least_kept, scale};
+    num::fetch(dropped.x + at + kAhead);
+    const num::Quad kept = dropped(at, num::Quad());
+    streamed ? num::stream(kept, y + i + at) : num::store(kept, y + i + at);
+  };
+  tile_words(d, first, words[0]);
+  std::int64_t tile = 0;
+  for (; tile + 1 < tiles; ++tile)
+    tile_words(d, first + (tile + 1) * kTile, words[(tile + 1) % 2], [&](int round) FORNAX_LAMBDA {
+      if (round % 2 == 0 && round / 2 < kTile / kQuad) write(tile, round / 2);
+    });
+  for (int quad = 0; quad < kTile / kQuad; ++quad) write(tile, quad);
+}
+
+void drop_range(const Dropout& d, std::int64_t begin, std::int64_t end) {
+  alignas(64) std::int32_t memory[kTile];
   for (std::int64_t i = begin; i < end;) {
     const std::uint64_t element = d.mask.first + static_cast<std::uint64_t>(i);
     const auto skipped = static_cast<std::int64_t>(element % kTile);
-    const std::int64_t count = std::min(end - i, kTile - skipped);
-    num::random_words(d.mask.stream, element / kTile * num::kRandomBlocks, memory);
-    const std::int32_t* words = memory + skipped;
-    const float* x = d.x + i;
-    const auto dropped_or_scaled = [=](std::int64_t j, auto zero) FORNAX_LAMBDA {
-      using T = decltype(zero);
-      const auto k = num::shift_right_logical<8>(num::load_words(words + j, zero));
-      const auto dropped = k < decltype(k)(least_kept);
-      return num::select(dropped, T(0), num::load(x + j, zero) * T(scale));
-    };
-    num::fill_in_order(d.y + i, count, d.streamed, dropped_or_scaled, x + kAhead);
+    std::int64_t count = std::min(end - i, kTile - skipped);
+    if (count == kTile && (!d.streamed || host::begins_line(d.y + i))) {
+      count = (end - i) / kTile * kTile;
+      drop_tiles(d, i, count / kTile);
+    } else {
+      tile_words(d, i, memory);
+      const Dropped dropped{d.x + i, memory + skipped, d.mask.least_kept(), d.scale};
+      num::fill_in_order(d.y + i, count, d.streamed, dropped);
+    }
     i += count;
   }
   num::end_streams(d.streamed);

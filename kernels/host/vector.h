@@ -248,9 +248,10 @@ FORNAX_NUMERIC_FN void store_blocks(const VectorInt (&word)[4], std::int32_t* ou
 constexpr int kRandomBlocks = 4 * kLanes;
 /// out[0 .. 4 kRandomBlocks) = the words of the blocks first_block, ... of `stream`: the words of
 /// elements 4 first_block and on. first_block: a multiple of kRandomBlocks, so that the low word of
-/// the block numbers does not wrap among them.
+/// the block numbers does not wrap among them. beside(round) for 0 to 9: other work.
+template <class Beside = Nothing>
 FORNAX_NUMERIC_FN void random_words(RandomStream stream, std::uint64_t first_block,
-                                    std::int32_t* out) {
+                                    std::int32_t* out, const Beside& beside = {}) {
   const auto lane = lane_numbers();
   const VectorInt low = VectorInt(static_cast<std::uint32_t>(first_block)) +
                         (lane & VectorInt(3)) * VectorInt(kLanes / 4) + shift_right<2>(lane);
@@ -262,7 +263,7 @@ FORNAX_NUMERIC_FN void random_words(RandomStream stream, std::uint64_t first_blo
   PhiloxBlock<VectorInt> blocks[] = {counters(0), counters(kLanes), counters(2 * kLanes),
                                      counters(3 * kLanes)};
   philox4x32_10(blocks, static_cast<std::uint32_t>(stream.seed),
-                static_cast<std::uint32_t>(stream.seed >> 32));
+                static_cast<std::uint32_t>(stream.seed >> 32), beside);
   for (const auto& [word] : blocks) {
     store_blocks(word, out);
     out += 4 * kLanes;

@@ -17,11 +17,14 @@ struct PhiloxBlock {
   U word[4];
 };
 
+struct Nothing {
+  FORNAX_NUMERIC_FN void operator()(int) const {}
+};
 /// The ten rounds over each of the counters in `blocks` with the key (key0, key1). A counter is one
-/// chain of dependent products; several side by side hide their latency.
-template <int count, class U>
+/// chain of dependent products; several side by side hide their latency. beside(round): other work.
+template <int count, class U, class Beside>
 FORNAX_NUMERIC_FN void philox4x32_10(PhiloxBlock<U> (&blocks)[count], std::uint32_t key0,
-                                     std::uint32_t key1) {
+                                     std::uint32_t key1, const Beside& beside) {
   constexpr std::uint32_t m0 = 0xd2511f53u, m1 = 0xcd9e8d57u;
 #if !defined(__CUDACC__)  // nvcc unrolls by itself
 #pragma GCC unroll 10
@@ -33,9 +36,15 @@ FORNAX_NUMERIC_FN void philox4x32_10(PhiloxBlock<U> (&blocks)[count], std::uint3
       block = {{second.high ^ block.word[1] ^ U(key0), second.low,
                 first.high ^ block.word[3] ^ U(key1), first.low}};
     }
+    beside(round);
     key0 += 0x9e3779b9u;
     key1 += 0xbb67ae85u;
   }
+}
+template <int count, class U>
+FORNAX_NUMERIC_FN void philox4x32_10(PhiloxBlock<U> (&blocks)[count], std::uint32_t key0,
+                                     std::uint32_t key1) {
+  philox4x32_10(blocks, key0, key1, Nothing());
 }
 
 /// The upper 24 bits of a word as a float in [0, 1): k 2^-24.
