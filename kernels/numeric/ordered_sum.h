@@ -68,7 +68,8 @@ FORNAX_NUMERIC_FN float Chains<T, lanes>::sum_with_rest(std::int64_t i, std::int
 
 /// One chunk: the sum of term(i, T()) for i in [begin, end), begin a multiple of kChains. T holds
 /// `lanes` consecutive elements; term(i, T()) gives elements i .. i + lanes - 1, term(i, float())
-/// one and term(i, Wide<T>::type()) as many as that holds. A generic lambda does; in a file
+/// one and term(i, Wide<T>::type()) as many as that holds; a term that also takes (i, T(), count)
+/// gives the last count < lanes elements in the first lanes. A generic lambda does; in a file
 /// compiled per instruction set write FORNAX_LAMBDA after its parameters.
 template <class T, int lanes, class Term>
 FORNAX_NUMERIC_FN float ordered_chunk(std::int64_t begin, std::int64_t end, const Term& term) {
