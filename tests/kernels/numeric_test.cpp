@@ -185,6 +185,29 @@ TEST_P(EveryFunction, SampleStaysWithinItsBoundAndHasOneSetOfBits) {
   EXPECT_EQ(check(16411).hash, GetParam().sample_hash) << "bits differ from those of other builds";
 }
 
+const float kInfinity = std::numeric_limits<float>::infinity();
+const float kNan = std::numeric_limits<float>::quiet_NaN();
+const std::vector<float> kBeside = {0.0f,
+                                    -0.0f,
+                                    0x1p-149f,
+                                    0x1.fffffcp-127f,
+                                    0x1p-126f,
+                                    79.99f,
+                                    80.0f,
+                                    80.01f,
+                                    -80.0f,
+                                    -80.01f,
+                                    89.0f,
+                                    -104.0f,
+                                    0x1.6a09e4p0f,
+                                    0x1.6a09e6p0f,
+                                    0x1.6a09e6p-100f,
+                                    0x1.fffffep127f,
+                                    -0x1.fffffep127f,
+                                    kInfinity,
+                                    -kInfinity,
+                                    kNan};
+
 // A lane has its bits whatever stands in those beside it: vectors of ordinary numbers take a
 // shorter way.
 TEST_P(EveryFunction, HasItsBitsBesideAnyNumber) {
@@ -194,10 +217,7 @@ TEST_P(EveryFunction, HasItsBitsBesideAnyNumber) {
   std::mt19937 engine(2);
   std::normal_distribution<float> draw;
   Worst worst;
-  for (const float beside :
-       {0.0f, -0.0f, 0x1p-149f, 0x1.fffffcp-127f, 0x1p-126f, 79.99f, 80.0f, 80.01f, -80.0f, -80.01f,
-        89.0f, -104.0f, 0x1.fffffep127f, -0x1.fffffep127f, std::numeric_limits<float>::infinity(),
-        -std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()}) {
+  for (const float beside : kBeside) {
     for (std::size_t at = 0; at < count; ++at) {
       std::vector<float> in(count), scalar(count);
       for (float& x : in) x = at % 2 ? std::abs(draw(engine)) : 3 * draw(engine);
@@ -219,8 +239,6 @@ TEST_P(EveryFunction, AllFloatsStayWithinTheBound) {
 INSTANTIATE_TEST_SUITE_P(Numeric, EveryFunction, testing::ValuesIn(kFunctions),
                          [](const auto& row) { return std::string(row.param.name); });
 
-const float kInfinity = std::numeric_limits<float>::infinity();
-const float kNan = std::numeric_limits<float>::quiet_NaN();
 const std::vector<float> kSpecial = {
     0.0f,    -0.0f,     1.0f,       -1.0f,     kInfinity,       -kInfinity,       kNan,
     -kNan,   0x1p-149f, -0x1p-149f, 0x1p-126f, 0x1.fffffep127f, -0x1.fffffep127f, 88.8f,
@@ -260,6 +278,8 @@ void expect_short_way(const char* name, float (*whole)(float), float (*scalar)(f
     if (low <= x && x <= high) in.push_back(x);
   }
   in.insert(in.end(), {low, high});
+  for (std::int32_t root_two = 0x3fb504f3 - 8; root_two < 0x3fb504f3 + 8; ++root_two)
+    in.push_back(std::bit_cast<float>(root_two));  // where log goes on to the next power of two
   ASSERT_GT(in.size(), 8000u) << name;
   std::vector<float> out(in.size());
   for (const host::Isa isa : available_isas()) {
