@@ -62,7 +62,7 @@ struct Alias {
 using AliasList = std::vector<Alias>;
 
 struct Cost {
-  double flops = 0, operations = 0;  ///< see Arithmetic; at least flops / 2 of the latter
+  double flops = 0, operations = 0;  ///< see Arithmetic; operations below flops / 2: not counted
   std::int64_t read_bytes = 0, write_bytes = 0;
 
   void add(numeric::Arithmetic each, std::int64_t elements) {

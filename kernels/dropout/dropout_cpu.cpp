@@ -30,6 +30,7 @@ namespace fornax::dropout::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 
 constexpr std::int64_t kTile = 4 * num::kRandomBlocks, kQuad = num::lanes_of<num::Quad>;
+constexpr std::int64_t kAhead = 2 * kTile;  // how far x is fetched
 static_assert(kTile / kQuad <= 5, "a Quad every other round of ten");
 
 /// words[0 .. kTile) of the tile of its stream that element i is in.
@@ -54,10 +55,9 @@ struct Dropped {
   }
 };
 
-/// Whole tiles from element i on: a tile is written beside the rounds that make the next one's
-/// words. By itself it would keep memory busy alone, and they the processor.
+/// Whole tiles from element `first` on: a tile is written beside the rounds that make the next
+/// one's words. By itself it would keep memory busy alone, and they the processor.
 FORNAX_NUMERIC_FN void drop_tiles(const Dropout& d, std::int64_t first, std::int64_t tiles) {
-  constexpr std::int64_t kAhead = 2 * kTile;
   alignas(64) std::int32_t words[2][kTile];
   const std::int32_t least_kept = d.mask.least_kept();
   const auto write = [=, &words, scale = d.scale, x = d.x, y = d.y, streamed = d.streamed](
@@ -89,7 +89,7 @@ void drop_range(const Dropout& d, std::int64_t begin, std::int64_t end) {
     } else {
       tile_words(d, i, memory);
       const Dropped dropped{d.x + i, memory + skipped, d.mask.least_kept(), d.scale};
-      num::fill_in_order(d.y + i, count, d.streamed, dropped);
+      num::fill_in_order(d.y + i, count, d.streamed, dropped, dropped.x + kAhead);
     }
     i += count;
   }

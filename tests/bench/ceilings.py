@@ -10,6 +10,7 @@ SIZES = [1 << 20, 256 << 20]
 GPU_SIZES = [8 << 20, 32 << 20, 128 << 20, 1 << 30]  # in the second cache, and past it
 WORD_BYTES = 4
 NEAR = 0.5
+ROUNDING = 1e-8  # of numbers that come as 9 digits
 
 
 class Ceilings:
@@ -53,7 +54,8 @@ class Ceilings:
         """{what may bound such work, fma, operations or bytes: its seconds}; the longest, and what
         is near it: rates are the best of a quiet moment, so that a measured floor may be the longer
         one."""
-        arithmetic = 'operations' if work.operations > work.flops / 2 else 'fma'
+        pairs = work.operations <= work.flops / 2 * (1 + ROUNDING)
+        arithmetic = 'fma' if pairs else 'operations'
         floors = {by: self.seconds(by, work) for by in (arithmetic, 'bytes')}
         longest = max(floors.values())
         return {by: seconds for by, seconds in floors.items() if seconds > NEAR * longest}
@@ -68,7 +70,7 @@ def check_touched(work, touched):
     """A floor by bytes reads and writes what it says, in whole words; numbers come as 9 digits."""
     asked = (work.read, work.written)
     for (seen,), amount in zip(touched, asked):
-        if not math.isclose(seen, amount, rel_tol=1e-8, abs_tol=WORD_BYTES - 1):
+        if not math.isclose(seen, amount, rel_tol=ROUNDING, abs_tol=WORD_BYTES - 1):
             raise Failure(f'the floor reads and writes {touched} bytes; asked for {asked}')
 
 

@@ -79,6 +79,8 @@ class Suite(unittest.TestCase):
         self.assertEqual(measured.floors(cases.Work(1e9, 1e8, 1e8, operations=8e8)),
                          {'operations': 0.016, 'bytes': 0.01})
         self.assertEqual(list(measured.floors(cases.Work(1e9, 5e5, 5e5, operations=5e8))), ['fma'])
+        rounded = cases.Work(1.23456789e12, 0.0, 0.0, operations=6.17283946e11)
+        self.assertEqual(list(measured.floors(rounded)), ['fma'])
         self.assertAlmostEqual(measured.seconds('bytes', cases.Work(0.0, 9e5, 1e5)), 1e-5)
         found = result(2.0, 1.0)
         ceilings.add_floor(found, {'bytes': [0.9, 1.7, 1.9], 'fma': [1.0, 1.6, 1.5]})
