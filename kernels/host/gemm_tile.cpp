@@ -111,7 +111,7 @@ void few_rows_chains(const Gemm& g, std::int64_t n, std::int64_t count) {
     for (int m = 0; m < rows; ++m) acc[m][v] = hn::Zero(d);
   }
   const auto add = [&](int v, std::int64_t k, V column) FORNAX_LAMBDA {
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int m = 0; m < rows; ++m)
       acc[m][v] = hn::MulAdd(hn::Set(d, g.a.data[m * g.a.row_stride + k]), column, acc[m][v]);
   };
@@ -145,36 +145,80 @@ void few_rows_chains(const Gemm& g, std::int64_t n, std::int64_t count) {
   }
 }
 
-/// c[m, n ..] goes on by `steps` <= 4 elements of k from k on; b contiguous in n.
-template <int rows>
-void few_rows_steps(const FewRowsArguments& f, std::int64_t k, std::int64_t steps) {
+constexpr std::int64_t few_rows_depth = 4;  // steps of k at a time
+
+/// Elements of a row: all lanes of a vector, or its first.
+struct AllLanes {
+  static HWY_INLINE V load(const float* from) { return hn::LoadU(D(), from); }
+  static HWY_INLINE void store(V value, float* to) { hn::StoreU(value, D(), to); }
+};
+struct FirstLanes {
+  hn::Mask<D> which;
+  HWY_INLINE V load(const float* from) const { return hn::MaskedLoad(which, D(), from); }
+  HWY_INLINE void store(V value, float* to) const { hn::BlendedStore(value, which, D(), to); }
+};
+
+/// A few steps of k from k on, of rows from `row` on; b contiguous in n.
+struct FewSteps {
+  const Gemm& gemm;
+  std::int64_t row, k, steps;
+};
+
+/// c[m, n ..] goes on by these steps. The rows of b that come next are asked for where `fetches`:
+/// of each so little is read that hardware does not follow.
+template <int rows, int vectors, bool fetches, class Lanes>
+HWY_INLINE void few_rows_outputs(const FewSteps& f, std::int64_t n, const Lanes& all) {
   const D d;
   const Gemm& g = f.gemm;
-  const float* b = g.b.data + k * g.b.column_stride + f.column;
-  for (int m = 0; m < rows; ++m) {
-    const float* a = g.a.data + m * g.a.row_stride + k;
-    float* c = g.c + m * g.c_stride + f.column;
-    std::int64_t n = 0;
-    for (; steps == 4 && n + lanes <= f.columns; n += lanes) {
-      V acc = k == 0 ? hn::Zero(d) : hn::LoadU(d, c + n);
-#pragma GCC unroll 4
-      for (int q = 0; q < 4; ++q)
-        acc = hn::MulAdd(hn::Set(d, a[q]), hn::LoadU(d, b + q * g.b.column_stride + n), acc);
-      hn::StoreU(acc, d, c + n);
+  const std::int64_t stride = g.b.column_stride;
+  const std::int64_t ahead = f.k + 2 * few_rows_depth <= g.K ? few_rows_depth * stride : 0;
+  const float* a = g.a.data + f.row * g.a.row_stride + f.k;
+  const float* b = g.b.data + f.k * stride + n;
+  float* c = g.c + f.row * g.c_stride + n;
+  V acc[rows][vectors];
+#pragma GCC unroll 8
+  for (int m = 0; m < rows; ++m)
+    for (int v = 0; v < vectors; ++v)
+      acc[m][v] = f.k == 0 ? hn::Zero(d) : all.load(c + m * g.c_stride + v * lanes);
+  for (std::int64_t q = 0; q < f.steps; ++q, b += stride) {
+    V row[vectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; ++v) {
+      row[v] = all.load(b + v * lanes);
+      if (fetches) __builtin_prefetch(b + v * lanes + ahead);
     }
-    for (; n < f.columns; ++n) {
-      float acc = k == 0 ? 0.0f : c[n];
-      for (std::int64_t q = 0; q < steps; ++q)
-        acc = std::fma(a[q], b[q * g.b.column_stride + n], acc);
-      c[n] = acc;
-    }
+#pragma GCC unroll 8
+    for (int m = 0; m < rows; ++m)
+      for (int v = 0; v < vectors; ++v)
+        acc[m][v] = hn::MulAdd(hn::Set(d, a[m * g.a.row_stride + q]), row[v], acc[m][v]);
   }
+#pragma GCC unroll 8
+  for (int m = 0; m < rows; ++m)
+    for (int v = 0; v < vectors; ++v) all.store(acc[m][v], c + m * g.c_stride + v * lanes);
+}
+
+/// The same of all columns, of as many rows at a time as registers hold of two vectors each.
+template <int rows, int first = 0>
+void few_rows_steps(const FewRowsArguments& f, std::int64_t k) {
+  constexpr int most = lanes / 2, height = (rows - 1) / ((rows - 1) / most + 1) + 1;
+  constexpr bool fetches = first == 0 && rows > 1;
+  const FewSteps steps{f.gemm, first, k, std::min(few_rows_depth, f.gemm.K - k)};
+  const std::int64_t end = f.column + f.columns;
+  std::int64_t n = f.column;
+  for (; n + 2 * lanes <= end; n += 2 * lanes)
+    few_rows_outputs<height, 2, fetches>(steps, n, AllLanes{});
+  for (; n + lanes <= end; n += lanes) few_rows_outputs<height, 1, fetches>(steps, n, AllLanes{});
+  if (n < end) {
+    const FirstLanes some{hn::FirstN(D(), static_cast<std::size_t>(end - n))};
+    few_rows_outputs<height, 1, fetches>(steps, n, some);
+  }
+  if constexpr (height < rows) few_rows_steps<rows - height, first + height>(f, k);
 }
 
 template <int rows>
 void few_rows(const FewRowsArguments& f) {
   if (f.gemm.b.column_stride == 1) {
-    constexpr int groups = 2;
+    constexpr int groups = rows <= 4 ? 2 : 1;
     std::int64_t n = 0;
     for (; n + groups * lanes <= f.columns; n += groups * lanes)
       few_rows_chains<rows, groups>(f.gemm, f.column + n, groups * lanes);
@@ -183,20 +227,18 @@ void few_rows(const FewRowsArguments& f) {
   }
   std::int64_t k = 0;
   do {
-    const std::int64_t steps = std::min<std::int64_t>(4, f.gemm.K - k);
-    few_rows_steps<rows>(f, k, steps);
-    k += 4;
+    few_rows_steps<rows>(f, k);
+    k += few_rows_depth;
   } while (k < f.gemm.K);
 }
 
+template <std::size_t... row>
+void few_rows_of(const FewRowsArguments& f, std::index_sequence<row...>) {
+  constexpr void (*functions[])(const FewRowsArguments&) = {few_rows<static_cast<int>(row) + 1>...};
+  functions[f.gemm.M - 1](f);
+}
 void few_rows_of(const FewRowsArguments& f) {
-  static_assert(gemm_few_rows == 4);
-  switch (f.gemm.M) {
-    case 1: return few_rows<1>(f);
-    case 2: return few_rows<2>(f);
-    case 3: return few_rows<3>(f);
-    default: return few_rows<4>(f);
-  }
+  few_rows_of(f, std::make_index_sequence<gemm_few_rows>{});
 }
 
 template <int vectors, bool apart, std::size_t... row>

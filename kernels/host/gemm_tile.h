@@ -95,7 +95,7 @@ struct FewRowsArguments {
   const Gemm& gemm;
   std::int64_t column, columns;
 };
-inline constexpr int gemm_few_rows = 4;
+inline constexpr int gemm_few_rows = 8;
 
 /// Whether few_rows computes it: rows of a in place, b or b^T too, and one chain for the sum.
 bool is_few_rows(const Gemm& gemm);

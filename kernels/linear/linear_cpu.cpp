@@ -35,6 +35,8 @@ struct Epilogue {
   std::int64_t first_row = 0;  ///< of the sums, where the product's rows begin
 };
 
+constexpr std::int64_t most_repeated = 256;  // columns of a block that is taken as one row
+
 }  // namespace fornax::linear
 #endif
 
@@ -90,8 +92,35 @@ FORNAX_NUMERIC_FN void for_elements(const host::GemmBlock& at, const Visit& visi
   }
 }
 
+/// Whether a block's rows lie one behind the other and leave lanes of their vectors empty: what is
+/// alike in all columns then takes them as one row.
+bool is_one_row(const Epilogue& e, std::int64_t stride, const host::GemmBlock& at) {
+  constexpr std::int64_t least = 8 * num::kLanes;
+  const bool ragged = at.columns % (2 * num::kLanes) != 0 && at.columns <= most_repeated;
+  return ragged && stride == at.columns && e.stride == stride && at.rows * at.columns >= least;
+}
+
+void finish_forward_row(const Epilogue& e, float* block, const host::GemmBlock& at) {
+  float
+      bias[most_repeated + 4 * num::kLanes];  // behind it as many of its repetitions as are loaded
+  for (std::int64_t i = 0, column = 0; e.bias && i < at.columns + 4 * num::kLanes; ++i) {
+    bias[i] = e.bias[column];
+    column = column + 1 < at.columns ? column + 1 : 0;
+  }
+  float* before = e.before ? e.before + at.row * e.stride : nullptr;
+  num::with_activation(e.activation, [&](auto constant) FORNAX_LAMBDA {
+    num::for_vectors(0, at.rows * at.columns, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
+      auto v = num::load(block + i, zero);
+      if (e.bias) v = v + num::load(bias + i % at.columns, zero);
+      if (before) num::store(v, before + i);
+      num::store(num::activate(decltype(constant)::value, v), block + i);
+    });
+  });
+}
+
 void finish_forward(const Epilogue& e, float* block, std::int64_t stride,
                     const host::GemmBlock& at) {
+  if (is_one_row(e, stride, at)) return finish_forward_row(e, block, at);
   const float* bias = e.bias ? e.bias + at.column : nullptr;
   float* before = e.before ? e.before + at.row * e.stride + at.column : nullptr;
   num::with_activation(e.activation, [&](auto constant) FORNAX_LAMBDA {
@@ -119,7 +148,25 @@ FORNAX_NUMERIC_FN void add_row(num::Quad value, float* sums, std::int64_t stride
   add_row(value.second, sums, stride, row + 1, num::Pair<num::Vector>());
 }
 
+void finish_dgrad_row(const Epilogue& e, float* block, const host::GemmBlock& at) {
+  const float* saved = e.saved + at.row * e.stride;
+  num::with_activation(e.activation, [&](auto constant) FORNAX_LAMBDA {
+    constexpr kernels::Activation kind = decltype(constant)::value;
+    num::for_vectors(0, at.rows * at.columns, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
+      const auto dx = num::load(block + i, zero), value = num::load(saved + i, zero);
+      num::store(num::activation_gradient(kind, dx, value), block + i);
+    });
+  });
+}
+
 void finish_dgrad(const Epilogue& e, float* block, std::int64_t stride, const host::GemmBlock& at) {
+  if (e.saved && is_one_row(e, stride, at)) {
+    finish_dgrad_row(e, block, at);
+    Epilogue sums = e;
+    sums.activation = kernels::Activation::none, sums.saved = nullptr;
+    if (e.sums) finish_dgrad(sums, block, stride, at);
+    return;
+  }
   const float* saved = e.saved ? e.saved + at.row * e.stride + at.column : nullptr;
   num::with_activation(e.activation, [&](auto constant) FORNAX_LAMBDA {
     for_elements(at, [&](std::int64_t r, std::int64_t i, auto place) FORNAX_LAMBDA {

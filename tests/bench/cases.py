@@ -148,7 +148,8 @@ LAYERS = {
     'mlp first': (64, 784, 512), 'mlp middle': (64, 512, 512), 'mlp last': (64, 512, 10),
     'narrow': (65536, 64, 64), 'narrow to 10': (65536, 32, 10),
     'ragged': (257, 331, 1003), 'ragged small': (31, 17, 45),
-    'batch of one': (1, 768, 3072), 'batch of four': (4, 768, 3072)}
+    'batch of one': (1, 768, 3072), 'batch of four': (4, 768, 3072),
+    'batch of eight': (8, 768, 3072)}
 
 
 # Of these also relu or gelu_tanh: cublasLt has epilogues of them and none of gelu.

@@ -34,31 +34,32 @@ class Ceilings:
     def fma_gflops(self):
         return self.values['fma_gflops'][self._key]
 
-    def _rate(self, kind, size):
-        """At the nearest size that was measured, in bytes a second."""
+    def _rate(self, kind, size, slowest):
+        """At the nearest size that was measured, or the least of all, in bytes a second."""
         rates = self.values.get(kind, self.values['traffic_gbytes'])
         nearest = min(rates, key=lambda measured: abs(math.log(int(measured) / max(size, 1))))
-        return 1e9 * rates[nearest]
+        return 1e9 * (min(rates.values()) if slowest else rates[nearest])
 
-    def seconds(self, by, work):
+    def seconds(self, by, work, slowest=False):
         """Of its FLOPs or operations, or of its bytes: what is both read and written, and the rest
         alone."""
         if by != 'bytes':
             return 1e-9 * fma_flops(by, work) / self.fma_gflops()
         rest = 'read_gbytes' if work.read > work.written else 'write_gbytes'
         both = 2 * min(work.read, work.written)
-        return (both / self._rate('traffic_gbytes', work.bytes)
-                + (work.bytes - both) / self._rate(rest, work.bytes))
+        return (both / self._rate('traffic_gbytes', work.bytes, slowest)
+                + (work.bytes - both) / self._rate(rest, work.bytes, slowest))
 
     def floors(self, work):
         """{what may bound such work, fma, operations or bytes: its seconds}; the longest, and what
-        is near it: rates are the best of a quiet moment, so that a measured floor may be the longer
-        one."""
+        may be near it: rates are the best of a quiet moment, and of bytes between two sizes that
+        were measured either rate may hold, so that a measured floor may be the longer one."""
         pairs = work.operations <= work.flops / 2 * (1 + ROUNDING)
         arithmetic = 'fma' if pairs else 'operations'
         floors = {by: self.seconds(by, work) for by in (arithmetic, 'bytes')}
         longest = max(floors.values())
-        return {by: seconds for by, seconds in floors.items() if seconds > NEAR * longest}
+        return {by: seconds for by, seconds in floors.items()
+                if self.seconds(by, work, slowest=True) > NEAR * longest}
 
 
 def fma_flops(by, work):

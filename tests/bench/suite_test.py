@@ -75,6 +75,10 @@ class Suite(unittest.TestCase):
         self.assertEqual(list(measured.floors(cases.Work(1e9, 5e5, 5e5))), ['fma'])
         self.assertEqual(measured.floors(cases.Work(1e9, 1e8, 1e8)), {'fma': 0.01, 'bytes': 0.01})
         self.assertEqual(measured.floors(cases.Work()), {})
+        # Of 8 MB that may come from a cache or not, by the rates 0.08 and 0.4 ms.
+        between = measured.floors(cases.Work(2e7, 4e6, 4e6))
+        self.assertEqual(list(between), ['fma', 'bytes'])
+        self.assertAlmostEqual(between['bytes'], 8e-5)
         # An operation takes as long as a fma, which is two FLOPs.
         self.assertEqual(measured.floors(cases.Work(1e9, 1e8, 1e8, operations=8e8)),
                          {'operations': 0.016, 'bytes': 0.01})
