@@ -51,34 +51,52 @@ void lanewise_log_sum_exp(const float* x, std::int64_t classes, float* log_sum_e
   num::store(largest + num::log(chain[0]), log_sum_exp);
 }
 
-void log_sum_exp_rows(const kernels::LabelledRows& rows, float* log_sum_exp, std::int64_t begin,
-                      std::int64_t end) {
+/// log(sum of e^x) of the rows [begin, end); finish(first, last) for some of them at a time, while
+/// they are in a cache.
+template <class Finish>
+FORNAX_NUMERIC_FN void log_sum_exp_rows(const kernels::LabelledRows& rows, float* log_sum_exp,
+                                        std::int64_t begin, std::int64_t end,
+                                        const Finish& finish) {
+  constexpr std::int64_t kAtOnce = 4 * num::kLanes;
   std::int64_t row = begin;
   if (rows.classes <= kFewClasses)
-    for (; row + num::kLanes <= end; row += num::kLanes)
+    for (; row + num::kLanes <= end; row += num::kLanes) {
       lanewise_log_sum_exp(rows.logits + row * rows.classes, rows.classes, log_sum_exp + row);
+      finish(row, row + num::kLanes);
+    }
   if (row == end) return;
-  num::RowWalk walk(rows.logits + row * rows.classes, rows.classes, end - row);
-  for (; row < end; ++row) {
-    const float largest = walk.maximum;
-    const float sum = walk.sum_of_exp(nullptr, [](std::int64_t) FORNAX_LAMBDA {});
-    log_sum_exp[row] = largest + num::log(sum);
+  num::RowWalk walk(rows.logits + row * rows.classes, rows.classes, end - row, false);
+  while (row < end) {
+    float largest[kAtOnce];
+    float* sums = log_sum_exp + row;
+    const std::int64_t count = std::min(kAtOnce, end - row);
+    for (std::int64_t i = 0; i < count; ++i) {
+      largest[i] = walk.maximum;
+      sums[i] = walk.sum_of_exp(nullptr, [](std::int64_t) FORNAX_LAMBDA {});
+    }
+    num::for_vectors(0, count, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
+      num::store(num::load(largest + i, zero) + num::log(num::load(sums + i, zero)), sums + i);
+    });
+    finish(row, row + count);
+    row += count;
   }
 }
 
 void loss_rows(const kernels::LabelledRows& rows, numeric::SmoothedTarget<float> target,
                float* log_sum_exp, float* losses, std::int64_t begin, std::int64_t end) {
-  log_sum_exp_rows(rows, log_sum_exp, begin, end);
-  for (std::int64_t row = begin; row < end; ++row) {
-    const float* x = rows.logits + row * rows.classes;
-    losses[row] = 0;
-    if (!rows.valid(row)) continue;
-    float mean = 0;
-    if (target.smoothing != 0)
-      mean = num::ordered_sum<num::Vector, num::kLanes>(x, rows.classes) /
-             static_cast<float>(rows.classes);
-    losses[row] = numeric::row_loss(log_sum_exp[row], x[rows.labels[row]], mean, target);
-  }
+  const auto finish = [&](std::int64_t first, std::int64_t last) FORNAX_LAMBDA {
+    for (std::int64_t row = first; row < last; ++row) {
+      const float* x = rows.logits + row * rows.classes;
+      losses[row] = 0;
+      if (!rows.valid(row)) continue;
+      float mean = 0;
+      if (target.smoothing != 0)
+        mean = num::ordered_sum<num::Vector, num::kLanes>(x, rows.classes) /
+               static_cast<float>(rows.classes);
+      losses[row] = numeric::row_loss(log_sum_exp[row], x[rows.labels[row]], mean, target);
+    }
+  };
+  log_sum_exp_rows(rows, log_sum_exp, begin, end, finish);
 }
 
 float sum_of(const float* losses, std::int64_t rows) {

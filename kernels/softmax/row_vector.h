@@ -38,22 +38,42 @@ struct Maximum {
   }
 };
 
-/// What is fetched at the Quad i of a row while the next is read: what follows soon, to L2; where
-/// rows are long the row after the next in as many streams as the Quad has lines, as memory hands
-/// those over quicker than one. Measured.
-FORNAX_NUMERIC_FN void fetch_ahead(const float* next, std::int64_t width, std::int64_t i) {
-  constexpr std::int64_t kSoon = 1024, kLong = 4096, kLongest = 65536, kStreamsOfRow = kLinesOfQuad;
-  if (width > kLong && width <= kLongest)
-    return fetch({next + width + i / kStreamsOfRow, width / (kLine * kStreamsOfRow) * kLine});
-  for (std::int64_t line = 0; line < 4 * kLanes; line += kLine)
-    __builtin_prefetch(next + i + kSoon + line, 0, 2);
-}
+/// Rows in the order in which they are taken: by turns from kStreams places, as memory hands those
+/// over, and takes what is written past the caches, quicker than one; or one after another.
+struct RowTurns {
+  std::int64_t each;  ///< rows of a place; what is left comes last
+
+  FORNAX_NUMERIC_FN RowTurns(std::int64_t rows, bool by_turns)
+      : each(by_turns ? rows / kStreams : 0) {}
+  FORNAX_NUMERIC_FN std::int64_t operator()(std::int64_t turn) const {
+    return turn < kStreams * each ? turn % kStreams * each + turn / kStreams : turn;
+  }
+};
+
+/// What is fetched at the Quad i of a row: of short rows one that comes soon, to L2; of long ones
+/// as many streams as the Quad has lines, to L1, as memory hands those over quicker than one.
+/// Measured.
+struct FetchedRow {
+  const float* from;
+  FORNAX_NUMERIC_FN void operator()(std::int64_t i) const {
+    for (int l = 0; l < kLinesOfQuad; ++l) __builtin_prefetch(from + i + l * kLine, 0, 2);
+  }
+};
+struct FetchedStreams {
+  const float* from;
+  std::int64_t apart;
+  FORNAX_NUMERIC_FN FetchedStreams(const float* row, std::int64_t width)
+      : from(row), apart(width / (kLine * kLinesOfQuad) * kLine) {}
+  FORNAX_NUMERIC_FN void operator()(std::int64_t i) const {
+    fetch({from + i / kLinesOfQuad, apart});
+  }
+};
 
 /// Terms of RowWalk::sum_of_exp.
-template <class Beside>
+template <class Fetched, class Beside>
 struct ExpTerm {
   const float *x, *next;
-  std::int64_t width;
+  Fetched fetched;
   float shift;
   float* terms;
   Maximum* of_next;
@@ -61,7 +81,7 @@ struct ExpTerm {
 
   template <class T>
   FORNAX_NUMERIC_FN T operator()(std::int64_t i, T zero) const {
-    if constexpr (std::is_same_v<T, Quad>) fetch_ahead(next, width, i), beside(i);
+    if constexpr (std::is_same_v<T, Quad>) fetched(i), beside(i);
     of_next->take(next + i, zero);
     const T e = exp_below(load(x + i, zero) - T(shift));
     if (terms) store(e, terms + i);
@@ -77,30 +97,49 @@ struct ExpTerm {
   }
 };
 
-/// Goes over `rows` >= 1 rows of x, of `width` elements each. The maximum of a row is taken beside
-/// the sum of the row before: the one waits for memory and the other for arithmetic.
+/// Goes over `rows` >= 1 rows of x, of `width` elements each, in turns. The maximum of a row is
+/// taken beside the sum of the row before: the one waits for memory and the other for arithmetic.
 struct RowWalk {
-  const float* row;
-  std::int64_t width, rows;
-  float maximum;  ///< of `row`; any number where one is NaN, which comes back in every sum
+  const float* x;
+  std::int64_t width, rows, turn = 0;
+  RowTurns turns;
+  float maximum;  ///< of the row; any number where one is NaN, which comes back in every sum
 
-  FORNAX_NUMERIC_FN RowWalk(const float* x, std::int64_t elements, std::int64_t count)
-      : row(x), width(elements), rows(count) {
-    Maximum first;
+  FORNAX_NUMERIC_FN RowWalk(const float* first, std::int64_t elements, std::int64_t count,
+                            bool by_turns)
+      : x(first), width(elements), rows(count), turns(count, by_turns) {
+    Maximum largest;
     for_vectors(0, width,
-                [&](std::int64_t i, auto zero) FORNAX_LAMBDA { first.take(x + i, zero); });
-    maximum = first.value();
+                [&](std::int64_t i, auto zero) FORNAX_LAMBDA { largest.take(x + i, zero); });
+    maximum = largest.value();
+  }
+  /// Which row's turn it is.
+  FORNAX_NUMERIC_FN std::int64_t row() const { return turns(turn); }
+  /// The row that comes so many turns later, or the last.
+  FORNAX_NUMERIC_FN const float* ahead(std::int64_t by) const {
+    return x + turns(std::min(turn + by, rows - 1)) * width;
   }
   /// The sum of e^(x - maximum), each e^(x - maximum) also stored in `terms` unless that is null;
   /// then the next row's turn. beside(i): other work, once for every Quad of the kChains elements
   /// that a step takes, before terms[i ...] are written.
   template <class Beside>
   FORNAX_NUMERIC_FN float sum_of_exp(float* terms, const Beside& beside) {
-    const float *x = row, *next = --rows > 0 ? row + width : row;
+    constexpr std::int64_t kSoon = 1024, kLong = 4096, kLongest = 65536;
+    const float *now = ahead(0), *next = ahead(1);
     Maximum of_next;
-    const ExpTerm<Beside> term{x, next, width, maximum, terms, &of_next, beside};
-    const float sum = ordered_sum<Vector, kLanes>(width, term);
-    row = next;
+    const auto sum_with = [&](const auto& fetched) FORNAX_LAMBDA {
+      using Term = ExpTerm<std::decay_t<decltype(fetched)>, Beside>;
+      const Term term{now, next, fetched, maximum, terms, &of_next, beside};
+      return ordered_sum<Vector, kLanes>(width, term);
+    };
+    float sum;
+    if (width > kLong && width <= kLongest) {
+      sum = sum_with(FetchedStreams(ahead(2), width));
+    } else {
+      const std::int64_t rows_of_soon = std::max<std::int64_t>(kSoon / width, 1);
+      sum = sum_with(FetchedRow{width > kLongest ? next + kSoon : ahead(1 + rows_of_soon)});
+    }
+    ++turn;
     maximum = of_next.value();
     return sum;
   }

@@ -47,22 +47,29 @@ struct LogSoftmaxTerm {
   }
 };
 
-/// Each row of y by the term that term_of(row, beside) gives. Past the caches a row is written
-/// beside the sum of the next: by itself it would keep memory busy alone, and the sum arithmetic.
+/// Each row of y by the term that term_of(beside) gives at its turn. Past the caches a row is
+/// written beside the sum of the next: by itself it would keep memory busy alone, and the sum
+/// arithmetic.
 template <class TermOf>
-FORNAX_NUMERIC_FN void write_rows(const Rows& r, float* y, std::int64_t rows,
+FORNAX_NUMERIC_FN void write_rows(const Rows& r, float* y, const num::RowWalk& walk,
                                   const TermOf& term_of) {
   const auto nothing = [](std::int64_t) FORNAX_LAMBDA {};
   if (!r.streamed || r.width % numeric::kChains != 0 || !host::begins_line(y)) {
-    for (std::int64_t row = 0; row < rows; ++row, y += r.width)
-      num::fill_array(y, r.width, r.streamed, term_of(row, nothing));
+    while (walk.turn < walk.rows) {
+      float* to = y + walk.row() * r.width;
+      num::fill_array(to, r.width, r.streamed, term_of(nothing));
+    }
     return num::end_streams(r.streamed);
   }
-  auto term = term_of(0, nothing);
-  for (std::int64_t row = 1; row < rows; ++row, y += r.width)
-    term = term_of(row,
-                   [=](std::int64_t i) FORNAX_LAMBDA { num::stream(term(i, num::Quad()), y + i); });
-  num::fill_in_order(y, r.width, true, term);
+  float* to = y + walk.row() * r.width;
+  auto term = term_of(nothing);
+  while (walk.turn < walk.rows) {
+    float* next = y + walk.row() * r.width;
+    term =
+        term_of([=](std::int64_t i) FORNAX_LAMBDA { num::stream(term(i, num::Quad()), to + i); });
+    to = next;
+  }
+  num::fill_in_order(to, r.width, true, term);
   num::end_streams(true);
 }
 
@@ -70,23 +77,23 @@ void softmax_rows(const Rows& r, const float* x, float* y, std::int64_t rows) {
   alignas(64) float terms[kTerms];  // each is read for the row before, then written over
   const bool fits = r.width <= kTerms;
   if (rows == 0) return;
-  num::RowWalk walk(x, r.width, rows);
-  const auto term_of = [&](std::int64_t row, const auto& beside) FORNAX_LAMBDA {
-    float* e = fits ? terms : y + row * r.width;
+  num::RowWalk walk(x, r.width, rows, r.streamed);
+  const auto term_of = [&](const auto& beside) FORNAX_LAMBDA {
+    float* e = fits ? terms : y + walk.row() * r.width;
     return SoftmaxTerm{e, 1.0f / walk.sum_of_exp(e, beside)};
   };
-  write_rows({r.width, r.streamed && fits}, y, rows, term_of);
+  write_rows({r.width, r.streamed && fits}, y, walk, term_of);
 }
 
 void log_softmax_rows(const Rows& r, const float* x, float* y, std::int64_t rows) {
   if (rows == 0) return;
-  num::RowWalk walk(x, r.width, rows);
-  const auto term_of = [&](std::int64_t, const auto& beside) FORNAX_LAMBDA {
-    const float* from = walk.row;
+  num::RowWalk walk(x, r.width, rows, r.streamed);
+  const auto term_of = [&](const auto& beside) FORNAX_LAMBDA {
+    const float* from = walk.ahead(0);
     const float largest = walk.maximum;
     return LogSoftmaxTerm{from, largest, num::log(walk.sum_of_exp(nullptr, beside))};
   };
-  write_rows(r, y, rows, term_of);
+  write_rows(r, y, walk, term_of);
 }
 
 /// dx of a row from its elements; the row behind is fetched meanwhile.

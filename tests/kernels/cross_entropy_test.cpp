@@ -45,6 +45,7 @@ std::vector<OpCase> cases() {
                              loss("ragged", {7, 1031}, {7}),
                              loss("two_chunks", {2, 65536 + 77}, {2}),
                              loss("many_rows", {1500, 4}, {1500}),
+                             loss("many_longer_rows", {131, 40}, {131}),
                              loss("chunks_of_rows", {65536 + 77, 2}, {65536 + 77}),
                              loss("smoothed", {40, 21}, {40}, {.label_smoothing = 0.1}),
                              loss("smoothed_wide", {2, 4500}, {2}, {.label_smoothing = 0.1}),

@@ -23,6 +23,7 @@ std::vector<OpCase> cases() {
     all.push_back(rows(prefix + "vector", {7}, op));
     all.push_back(rows(prefix + "classes", {33, 10}, op));
     all.push_back(rows(prefix + "whole_chains", {3, 5, 256}, op));
+    all.push_back(rows(prefix + "whole_lines", {11, 48}, op));
     all.push_back(rows(prefix + "over_a_step", {5, 129}, op));
     all.push_back(rows(prefix + "less_than_whole_steps", {4, 500}, op));
     all.push_back(rows(prefix + "whole_steps", {3, 1024}, op));
