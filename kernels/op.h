@@ -63,11 +63,13 @@ using AliasList = std::vector<Alias>;
 
 struct Cost {
   double flops = 0, operations = 0;  ///< see Arithmetic; operations below flops / 2: not counted
+  double quotients = 0;
   std::int64_t read_bytes = 0, write_bytes = 0;
 
   void add(numeric::Arithmetic each, std::int64_t elements) {
     flops += each.flops * static_cast<double>(elements);
     operations += each.operations * static_cast<double>(elements);
+    quotients += each.quotients * static_cast<double>(elements);
   }
 };
 

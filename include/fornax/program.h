@@ -103,6 +103,7 @@ struct PlanSummary {
   std::int64_t arena_bytes = 0, lower_bound_bytes = 0, state_bytes = 0, workspace_bytes = 0;
   double flops = 0;
   double operations = 0;  ///< of vectors' lanes: a fma is one, and so are others of any kind
+  double quotients = 0;   ///< and square roots, among the operations
   std::int64_t read_bytes = 0, write_bytes = 0;
   double floor_ms = 0;  ///< the larger of FLOPs and bytes over the device's ceilings
 };

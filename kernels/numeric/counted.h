@@ -47,7 +47,11 @@ struct Counted {
   friend Counted operator+(Counted, Counted) { return after(1, 1); }
   friend Counted operator-(Counted, Counted) { return after(1, 1); }
   friend Counted operator*(Counted, Counted) { return after(1, 1); }
-  friend Counted operator/(Counted, Counted) { return after(1, 1); }
+  static Counted after_quotient() {
+    counted.quotients += 1;
+    return after(1, 1);
+  }
+  friend Counted operator/(Counted, Counted) { return after_quotient(); }
   friend CountedMask operator<(Counted, Counted) { return CountedMask::after_one(); }
   friend CountedMask operator<=(Counted, Counted) { return CountedMask::after_one(); }
   friend CountedMask operator>(Counted, Counted) { return CountedMask::after_one(); }
@@ -57,7 +61,7 @@ struct Counted {
 };
 
 inline Counted fma(Counted, Counted, Counted) { return Counted::after(2, 1); }
-inline Counted sqrt(Counted) { return Counted::after(1, 1); }
+inline Counted sqrt(Counted) { return Counted::after_quotient(); }
 inline CountedInt bits(Counted) { return {}; }
 inline Counted from_bits(CountedInt) { return {}; }
 inline Counted to_float(CountedInt) { return Counted::after(0, 1); }

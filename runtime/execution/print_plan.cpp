@@ -143,6 +143,7 @@ PlanSummary summarize(const Plan& plan) {
         node.op->cost ? node.op->cost(signature) : kernels::streaming_cost(signature, 0);
     summary.flops += cost.flops;
     summary.operations += std::max(cost.operations, cost.flops / 2);
+    summary.quotients += cost.quotients;
     summary.read_bytes += cost.read_bytes;
     summary.write_bytes += cost.write_bytes;
     const bool narrow = std::any_of(types.in.begin(), types.in.end(), [](const auto& type) {

@@ -210,12 +210,15 @@ class Bench:
         key = f'ceiling by {by}'
         if key not in self.lasting:
             self.lasting[key] = self._start('ceiling', [])
-        words = {'by': 'bytes' if by == 'bytes' else 'fma',
+        beside = by == ceilings.BESIDE
+        words = {'by': 'bytes' if by == 'bytes' or beside else 'fma',
+                 'operations': f'{beside * work.operations:.0f}',
+                 'quotients': f'{beside * work.quotients:.0f}',
                  'flops': f'{ceilings.fma_flops(by, work):.0f}', 'read': f'{work.read:.0f}',
                  'written': f'{work.written:.0f}', 'in_place': int(work.in_place),
                  'threads': self.options.threads}
         server = self.lasting[key].load('ceiling', words_of(words))
-        if by == 'bytes':
+        if words['by'] == 'bytes':
             ceilings.check_touched(work, server.ready['check'])
         return server
 

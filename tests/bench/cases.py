@@ -19,6 +19,7 @@ class Work(NamedTuple):
     written: float = 0.0
     in_place: bool = False  # what is both read and written is the same memory
     operations: float = 0.0  # of vectors' lanes, where more than half the FLOPs
+    quotients: float = 0.0   # among them
 
     @property
     def bytes(self):
@@ -55,7 +56,8 @@ class Case:
         if self.kind == 'op':
             # The sum of its ops' own costs.
             return Work(plan['flops'], float(plan['read_bytes']), float(plan['write_bytes']),
-                        self.words['name'] in IN_PLACE, plan.get('operations', 0.0))
+                        self.words['name'] in IN_PLACE, plan.get('operations', 0.0),
+                        plan.get('quotients', 0.0))
         return Work()
 
 

@@ -15,7 +15,8 @@ Case load_ceiling(const Settings& settings) {
     loaded.step = fma_work(threads, settings.number("flops", 0));
   } else if (by == "bytes") {
     const Traffic asked{settings.integer("read", 0), settings.integer("written", 0),
-                        settings.integer("in_place", 0) != 0};
+                        settings.integer("in_place", 0) != 0, settings.number("operations", 0),
+                        settings.number("quotients", 0)};
     const TrafficWork work = traffic_work(threads, asked, settings.integer("left_out", 0));
     loaded.step = work.step;
     loaded.check = {{static_cast<double>(work.touched.read)},

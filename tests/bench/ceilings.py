@@ -10,6 +10,7 @@ SIZES = [1 << 20, 256 << 20]
 GPU_SIZES = [8 << 20, 32 << 20, 128 << 20, 1 << 30]  # in the second cache, and past it
 WORD_BYTES = 4
 NEAR = 0.5
+BESIDE = 'bytes beside operations'
 ROUNDING = 1e-8  # of numbers that come as 9 digits
 
 
@@ -51,15 +52,19 @@ class Ceilings:
                 + (work.bytes - both) / self._rate(rest, work.bytes, slowest))
 
     def floors(self, work):
-        """{what may bound such work, fma, operations or bytes: its seconds}; the longest, and what
-        may be near it: rates are the best of a quiet moment, and of bytes between two sizes that
-        were measured either rate may hold, so that a measured floor may be the longer one."""
+        """{what may bound such work, fma, operations, bytes, or both of these where each is near
+        the other: its seconds}; the longest, and what may be near it: rates are the best of a quiet
+        moment, and of bytes between two sizes that were measured either rate may hold, so that a
+        measured floor may be the longer one."""
         pairs = work.operations <= work.flops / 2 * (1 + ROUNDING)
         arithmetic = 'fma' if pairs else 'operations'
         floors = {by: self.seconds(by, work) for by in (arithmetic, 'bytes')}
         longest = max(floors.values())
-        return {by: seconds for by, seconds in floors.items()
+        near = {by: seconds for by, seconds in floors.items()
                 if self.seconds(by, work, slowest=True) > NEAR * longest}
+        if len(near) == 2 and 'operations' in near and self._key != 'device' and not work.in_place:
+            near[BESIDE] = longest  # at least; no machine need do both at once as quickly as either
+        return near
 
 
 def fma_flops(by, work):

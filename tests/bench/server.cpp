@@ -106,7 +106,8 @@ void print_ready(const Case& loaded) {
     std::printf(", \"%s\": %lld", name, static_cast<long long>(value));
   if (loaded.fraction != 1) std::printf(", \"fraction\": %.17g", loaded.fraction);
   if (!loaded.version.empty()) std::printf(", \"version\": \"%s\"", loaded.version.c_str());
-  std::printf(", \"operations\": %.9g, \"flops\": %.9g}\n", plan.operations, plan.flops);
+  std::printf(", \"quotients\": %.9g, \"operations\": %.9g, \"flops\": %.9g}\n", plan.quotients,
+              plan.operations, plan.flops);
 }
 
 std::vector<std::string> words_of(const std::string& line) {

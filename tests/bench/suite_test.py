@@ -81,7 +81,9 @@ class Suite(unittest.TestCase):
         self.assertAlmostEqual(between['bytes'], 8e-5)
         # An operation takes as long as a fma, which is two FLOPs.
         self.assertEqual(measured.floors(cases.Work(1e9, 1e8, 1e8, operations=8e8)),
-                         {'operations': 0.016, 'bytes': 0.01})
+                         {'operations': 0.016, 'bytes': 0.01, ceilings.BESIDE: 0.016})
+        in_place = cases.Work(1e9, 1e8, 1e8, in_place=True, operations=8e8)
+        self.assertEqual(list(measured.floors(in_place)), ['operations', 'bytes'])
         self.assertEqual(list(measured.floors(cases.Work(1e9, 5e5, 5e5, operations=5e8))), ['fma'])
         rounded = cases.Work(1.23456789e12, 0.0, 0.0, operations=6.17283946e11)
         self.assertEqual(list(measured.floors(rounded)), ['fma'])
@@ -110,7 +112,7 @@ class Suite(unittest.TestCase):
         for part, read, written in (('forward', x + w, y), ('dgrad', y + w + x, x),
                                     ('wgrad', y + x, w)):
             layer = cases.layer_work({'rows': 2, 'inputs': 3, 'outputs': 5, 'part': part})
-            self.assertEqual(layer, (60.0, 4.0 * read, 4.0 * written, False, 0.0))
+            self.assertEqual(layer, (60.0, 4.0 * read, 4.0 * written, False, 0.0, 0.0))
             self.assertEqual(layer.bytes, 4.0 * (read + written))
 
     def test_only_what_a_case_writes_in_place_may_be_updated(self):

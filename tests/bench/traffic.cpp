@@ -23,6 +23,23 @@
 #include "tests/bench/arena_memory.h"
 #include "tests/bench/ceilings.h"
 
+#ifndef FORNAX_BENCH_BESIDE_WORK
+#define FORNAX_BENCH_BESIDE_WORK
+namespace fornax::bench {
+
+constexpr int most_beside_steps = 16;
+/// Words that are read or copied beside operations.
+struct BesideWork {
+  const std::uint32_t* from;
+  std::uint32_t* to;
+  std::int64_t count;
+  int steps;  ///< of 4 fma a vector
+  bool quotient;
+};
+
+}  // namespace fornax::bench
+#endif
+
 HWY_BEFORE_NAMESPACE();
 namespace fornax::bench::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
@@ -83,6 +100,96 @@ std::uint32_t sum_of_8(const std::uint32_t* from, std::int64_t count) {
   return sum_side_by_side<8>(from, count);
 }
 
+/// How words are written: not at all, through the caches or past them.
+enum class Written { no, cached, streamed };
+
+/// Independent operations in registers: `steps` times 4 fma, and a quotient, of a vector.
+template <int steps, bool quotient>
+struct Operations {
+  static constexpr int kChains = 12;
+  using D = hn::ScalableTag<float>;
+  using V = hn::Vec<D>;
+  V chain[kChains], last[4], x, y;
+
+  HWY_ATTR explicit Operations(float seed) : x(hn::Set(D(), seed)), y(hn::Set(D(), 0.5f * seed)) {
+#pragma GCC unroll 12
+    for (int c = 0; c < kChains; ++c) chain[c] = x;
+#pragma GCC unroll 4
+    for (V& one : last) one = x;
+  }
+  /// Of the vector number `v` of some.
+  HWY_ATTR HWY_INLINE void work(int v) {
+#pragma GCC unroll 64
+    for (int i = 0; i < 4 * steps; ++i) {
+      V& acc = chain[(4 * steps * v + i) % kChains];
+      acc = hn::MulAdd(acc, x, y);
+    }
+    if (quotient) last[v % 4] = hn::Div(y, last[v % 4]);
+  }
+  HWY_ATTR float result() const {
+    V all = hn::Zero(D());
+    for (const V& one : chain) all = hn::Add(all, one);
+    for (const V& one : last) all = hn::Add(all, one);
+    return hn::GetLane(hn::SumOfLanes(D(), all));
+  }
+};
+
+/// Reads `count` words, in 4 streams, and copies them unless `written` is no, beside operations;
+/// `to` then begins a line. Returns their sum modulo 2^32.
+template <int steps, bool quotient, Written written>
+HWY_ATTR std::uint32_t beside_operations(const std::uint32_t* from, std::uint32_t* to,
+                                         std::int64_t count) {
+  constexpr std::int64_t line = 16, ahead = 256;
+  const hn::ScalableTag<std::uint32_t> d;
+  constexpr int lanes = static_cast<int>(hn::MaxLanes(d)), vectors = line / lanes;
+  const std::int64_t each = host::lines_of_stream(count / line) * line;
+  volatile float seed = 0.75f;
+  Operations<steps, quotient> operations(seed);
+  auto sum = hn::Zero(d);
+  for (std::int64_t i = 0; i < each; i += line) {
+#pragma GCC unroll 4
+    for (int s = 0; s < host::kStreams; ++s) {
+      const std::int64_t at = s * each + i;
+      hwy::Prefetch(from + at + ahead);
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; ++v) {
+        const auto words = hn::LoadU(d, from + at + v * lanes);
+        operations.work(s * vectors + v);
+        if (written == Written::streamed) hn::Stream(words, d, to + at + v * lanes);
+        if (written == Written::cached) hn::StoreU(words, d, to + at + v * lanes);
+        if (written == Written::no) sum = hn::Add(sum, words);
+      }
+    }
+  }
+  std::uint32_t total = hn::GetLane(hn::SumOfLanes(d, sum));
+  for (std::int64_t i = host::kStreams * each; i < count; ++i) {
+    total += from[i];
+    if (written != Written::no) to[i] = from[i];
+  }
+  seed = operations.result();
+  if (written == Written::streamed) hwy::FlushStream();
+  return total;
+}
+
+template <Written written, bool quotient, int... steps>
+HWY_ATTR std::uint32_t with_steps(const BesideWork& work, std::integer_sequence<int, steps...>) {
+  std::uint32_t sum = 0;
+  ((work.steps == steps
+        ? void(sum = beside_operations<steps, quotient, written>(work.from, work.to, work.count))
+        : void()),
+   ...);
+  return sum;
+}
+template <Written written>
+HWY_ATTR std::uint32_t work_beside(const BesideWork& work) {
+  constexpr std::make_integer_sequence<int, most_beside_steps + 1> steps{};
+  return work.quotient ? with_steps<written, true>(work, steps)
+                       : with_steps<written, false>(work, steps);
+}
+std::uint32_t read_beside(const BesideWork& work) { return work_beside<Written::no>(work); }
+std::uint32_t copy_beside(const BesideWork& work) { return work_beside<Written::cached>(work); }
+std::uint32_t stream_beside(const BesideWork& work) { return work_beside<Written::streamed>(work); }
+
 }  // namespace fornax::bench::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -101,6 +208,12 @@ std::size_t bytes_of(std::int64_t words) { return static_cast<std::size_t>(kWord
 struct Memory {
   Words from, to;
   std::atomic<std::uint32_t> sum{0};
+  int steps = 0;
+  bool quotient = false;
+
+  BesideWork beside(std::int64_t begin, std::int64_t end) {
+    return {from.data() + begin, to.data() + begin, end - begin, steps, quotient};
+  }
 };
 
 /// How words [begin, end) are copied, updated, read or written.
@@ -146,11 +259,26 @@ constexpr Way kWrites[] = {
        FORNAX_DISPATCH(fill_streamed)(m.to.data() + begin, end - begin, 0x01010101u * kFilledByte);
      }}};
 
+constexpr Way kBothBeside[] = {
+    {"copy beside operations",
+     [](Memory& m, std::int64_t begin, std::int64_t end) {
+       FORNAX_DISPATCH(copy_beside)(m.beside(begin, end));
+     }},
+    {"copy past the caches beside operations", [](Memory& m, std::int64_t begin, std::int64_t end) {
+       FORNAX_DISPATCH(stream_beside)(m.beside(begin, end));
+     }}};
+constexpr Way kReadsBeside[] = {
+    {"sum beside operations", [](Memory& m, std::int64_t begin, std::int64_t end) {
+       m.sum += FORNAX_DISPATCH(read_beside)(m.beside(begin, end));
+     }}};
+
 /// One of the parts that a step's traffic is made of.
 struct Part {
   std::int64_t words;
   bool read, written;
   std::span<const Way> ways;
+  int steps = 0;
+  bool quotient = false;
 };
 
 std::function<void()> on_threads(const std::shared_ptr<Memory>& memory, const Way& way,
@@ -206,6 +334,7 @@ Chosen fastest(const Part& part, int threads, std::int64_t left_out) {
   const auto words = static_cast<std::size_t>(part.words);
   if (part.read) memory->from.resize(words);
   if (part.written) memory->to.resize(words);
+  memory->steps = part.steps, memory->quotient = part.quotient;
   double least = 1e30;
   for (const int some : {1, threads}) {
     for (const Way& way : part.ways) {
@@ -223,9 +352,17 @@ Chosen fastest(const Part& part, int threads, std::int64_t left_out) {
 TrafficWork traffic_work(int threads, Traffic traffic, std::int64_t left_out) {
   const std::int64_t read = traffic.read / kWordBytes, written = traffic.written / kWordBytes;
   const std::int64_t both = std::min(read, written);
-  const std::span<const Way> ways(kBoth, std::size(kBoth) - (traffic.in_place ? 0 : 1));
-  const Chosen first = fastest({both, true, true, ways}, threads, left_out);
-  const auto rest = read > written ? Part{read - both, true, false, kReads}
+  const bool beside = traffic.operations > 0;
+  const double each = 1.0 / static_cast<double>(std::max<std::int64_t>(read, 1));
+  const bool quotient = traffic.quotients * each >= 1;
+  const int steps =
+      std::clamp(static_cast<int>(traffic.operations * each - quotient) / 4, 0, most_beside_steps);
+  std::span<const Way> ways(kBoth, std::size(kBoth) - (traffic.in_place ? 0 : 1));
+  if (beside) ways = kBothBeside;
+  const std::span<const Way> reads =
+      beside ? std::span(kReadsBeside) : std::span<const Way>(kReads);
+  const Chosen first = fastest({both, true, true, ways, steps, quotient}, threads, left_out);
+  const auto rest = read > written ? Part{read - both, true, false, reads, steps, quotient}
                                    : Part{written - both, false, true, kWrites};
   const Chosen second = fastest(rest, threads, left_out);
   TrafficWork made{[=] { first.work(), second.work(); }, {}};

@@ -16,6 +16,16 @@ std::pair<double, double> counts(const Function& function) {
   const numeric::Arithmetic all = numeric::arithmetic_of(function);
   return {all.flops, all.operations};
 }
+
+TEST(Counted, CountsQuotientsAndSquareRoots) {
+  const auto quotients = [](const auto& function) {
+    return numeric::arithmetic_of(function).quotients;
+  };
+  EXPECT_EQ(quotients([](Counted x) { return numeric::rsqrt(x); }), 2);
+  EXPECT_EQ(quotients([](Counted x) { return numeric::tanh(x); }), 1);
+  EXPECT_EQ(quotients([](Counted x) { return numeric::exp(x); }), 0);
+}
+
 using Pair = std::pair<double, double>;  // FLOPs, operations
 
 TEST(Counted, CountsFlopsAndOperations) {
@@ -50,6 +60,10 @@ TEST(Counted, CostsDifferByFunction) {
   EXPECT_EQ(flops("exp", nullptr, {type}), 21);
   const std::vector in{type}, out{type};
   EXPECT_EQ(kernels::find_op("exp").cost({in, out, {}}).operations / 32, 14);
+  EXPECT_EQ(kernels::find_op("exp").cost({in, out, {}}).quotients, 0);
+  Attributes sigmoid;
+  sigmoid.set("kind", std::string("sigmoid"));
+  EXPECT_EQ(kernels::find_op("activation").cost({in, out, sigmoid}).quotients, 32);
 }
 
 }  // namespace
