@@ -63,7 +63,7 @@ using AliasList = std::vector<Alias>;
 
 struct Cost {
   double flops = 0, operations = 0;  ///< see Arithmetic; operations below flops / 2: not counted
-  double quotients = 0;
+  double quotients = 0;              ///< among the operations
   std::int64_t read_bytes = 0, write_bytes = 0;
 
   void add(numeric::Arithmetic each, std::int64_t elements) {

@@ -101,8 +101,8 @@ bool is_one_row(const Epilogue& e, std::int64_t stride, const host::GemmBlock& a
 }
 
 void finish_forward_row(const Epilogue& e, float* block, const host::GemmBlock& at) {
-  float
-      bias[most_repeated + 4 * num::kLanes];  // behind it as many of its repetitions as are loaded
+  // Behind the bias as much of its repetitions as a Quad loads.
+  float bias[most_repeated + 4 * num::kLanes];
   for (std::int64_t i = 0, column = 0; e.bias && i < at.columns + 4 * num::kLanes; ++i) {
     bias[i] = e.bias[column];
     column = column + 1 < at.columns ? column + 1 : 0;

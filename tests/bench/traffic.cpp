@@ -100,8 +100,9 @@ std::uint32_t sum_of_8(const std::uint32_t* from, std::int64_t count) {
   return sum_side_by_side<8>(from, count);
 }
 
-/// How words are written: not at all, through the caches or past them.
-enum class Written { no, cached, streamed };
+/// How words are taken: read alone, in 4 streams or 8, or copied in 4, through the caches or past
+/// them.
+enum class Taken { read_of_4, read_of_8, copied, streamed };
 
 /// Independent operations in registers: `steps` times 4 fma, and a quotient, of a vector.
 template <int steps, bool quotient>
@@ -134,61 +135,64 @@ struct Operations {
   }
 };
 
-/// Reads `count` words, in 4 streams, and copies them unless `written` is no, beside operations;
-/// `to` then begins a line. Returns their sum modulo 2^32.
-template <int steps, bool quotient, Written written>
+/// Takes `count` words beside operations; `to` begins a line where they are streamed. Returns the
+/// sum modulo 2^32 of what is read alone.
+template <int steps, bool quotient, Taken taken>
 HWY_ATTR std::uint32_t beside_operations(const std::uint32_t* from, std::uint32_t* to,
                                          std::int64_t count) {
   constexpr std::int64_t line = 16, ahead = 256;
+  constexpr bool alone = taken == Taken::read_of_4 || taken == Taken::read_of_8;
+  constexpr int streams = taken == Taken::read_of_8 ? 8 : 4;
   const hn::ScalableTag<std::uint32_t> d;
   constexpr int lanes = static_cast<int>(hn::MaxLanes(d)), vectors = line / lanes;
-  const std::int64_t each = host::lines_of_stream(count / line) * line;
+  const std::int64_t each = host::lines_of_stream(count / line * host::kStreams / streams) * line;
   volatile float seed = 0.75f;
   Operations<steps, quotient> operations(seed);
   auto sum = hn::Zero(d);
   for (std::int64_t i = 0; i < each; i += line) {
-#pragma GCC unroll 4
-    for (int s = 0; s < host::kStreams; ++s) {
+#pragma GCC unroll 8
+    for (int s = 0; s < streams; ++s) {
       const std::int64_t at = s * each + i;
       hwy::Prefetch(from + at + ahead);
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; ++v) {
         const auto words = hn::LoadU(d, from + at + v * lanes);
         operations.work(s * vectors + v);
-        if (written == Written::streamed) hn::Stream(words, d, to + at + v * lanes);
-        if (written == Written::cached) hn::StoreU(words, d, to + at + v * lanes);
-        if (written == Written::no) sum = hn::Add(sum, words);
+        if (taken == Taken::streamed) hn::Stream(words, d, to + at + v * lanes);
+        if (taken == Taken::copied) hn::StoreU(words, d, to + at + v * lanes);
+        if (alone) sum = hn::Add(sum, words);
       }
     }
   }
   std::uint32_t total = hn::GetLane(hn::SumOfLanes(d, sum));
-  for (std::int64_t i = host::kStreams * each; i < count; ++i) {
+  for (std::int64_t i = streams * each; i < count; ++i) {
     total += from[i];
-    if (written != Written::no) to[i] = from[i];
+    if (!alone) to[i] = from[i];
   }
   seed = operations.result();
-  if (written == Written::streamed) hwy::FlushStream();
+  if (taken == Taken::streamed) hwy::FlushStream();
   return total;
 }
 
-template <Written written, bool quotient, int... steps>
+template <Taken taken, bool quotient, int... steps>
 HWY_ATTR std::uint32_t with_steps(const BesideWork& work, std::integer_sequence<int, steps...>) {
   std::uint32_t sum = 0;
   ((work.steps == steps
-        ? void(sum = beside_operations<steps, quotient, written>(work.from, work.to, work.count))
+        ? void(sum = beside_operations<steps, quotient, taken>(work.from, work.to, work.count))
         : void()),
    ...);
   return sum;
 }
-template <Written written>
+template <Taken taken>
 HWY_ATTR std::uint32_t work_beside(const BesideWork& work) {
   constexpr std::make_integer_sequence<int, most_beside_steps + 1> steps{};
-  return work.quotient ? with_steps<written, true>(work, steps)
-                       : with_steps<written, false>(work, steps);
+  return work.quotient ? with_steps<taken, true>(work, steps)
+                       : with_steps<taken, false>(work, steps);
 }
-std::uint32_t read_beside(const BesideWork& work) { return work_beside<Written::no>(work); }
-std::uint32_t copy_beside(const BesideWork& work) { return work_beside<Written::cached>(work); }
-std::uint32_t stream_beside(const BesideWork& work) { return work_beside<Written::streamed>(work); }
+std::uint32_t read_of_4(const BesideWork& work) { return work_beside<Taken::read_of_4>(work); }
+std::uint32_t read_of_8(const BesideWork& work) { return work_beside<Taken::read_of_8>(work); }
+std::uint32_t copy_beside(const BesideWork& work) { return work_beside<Taken::copied>(work); }
+std::uint32_t stream_beside(const BesideWork& work) { return work_beside<Taken::streamed>(work); }
 
 }  // namespace fornax::bench::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -268,8 +272,12 @@ constexpr Way kBothBeside[] = {
        FORNAX_DISPATCH(stream_beside)(m.beside(begin, end));
      }}};
 constexpr Way kReadsBeside[] = {
-    {"sum beside operations", [](Memory& m, std::int64_t begin, std::int64_t end) {
-       m.sum += FORNAX_DISPATCH(read_beside)(m.beside(begin, end));
+    {"sum of 4 streams beside operations",
+     [](Memory& m, std::int64_t begin, std::int64_t end) {
+       m.sum += FORNAX_DISPATCH(read_of_4)(m.beside(begin, end));
+     }},
+    {"sum of 8 streams beside operations", [](Memory& m, std::int64_t begin, std::int64_t end) {
+       m.sum += FORNAX_DISPATCH(read_of_8)(m.beside(begin, end));
      }}};
 
 /// One of the parts that a step's traffic is made of.
@@ -355,15 +363,20 @@ TrafficWork traffic_work(int threads, Traffic traffic, std::int64_t left_out) {
   const bool beside = traffic.operations > 0;
   const double each = 1.0 / static_cast<double>(std::max<std::int64_t>(read, 1));
   const bool quotient = traffic.quotients * each >= 1;
-  const int steps =
-      std::clamp(static_cast<int>(traffic.operations * each - quotient) / 4, 0, most_beside_steps);
+  const double least = traffic.operations * each - quotient;
+  const auto steps_of = [](double operations) {
+    return std::clamp(static_cast<int>(operations) / 4, 0, most_beside_steps);
+  };
   std::span<const Way> ways(kBoth, std::size(kBoth) - (traffic.in_place ? 0 : 1));
   if (beside) ways = kBothBeside;
   const std::span<const Way> reads =
       beside ? std::span(kReadsBeside) : std::span<const Way>(kReads);
-  const Chosen first = fastest({both, true, true, ways, steps, quotient}, threads, left_out);
-  const auto rest = read > written ? Part{read - both, true, false, reads, steps, quotient}
-                                   : Part{written - both, false, true, kWrites};
+  const Chosen first =
+      fastest({both, true, true, ways, steps_of(least), quotient}, threads, left_out);
+  // What is only read is summed: an operation, too.
+  const auto rest = read > written
+                        ? Part{read - both, true, false, reads, steps_of(least - 1), quotient}
+                        : Part{written - both, false, true, kWrites};
   const Chosen second = fastest(rest, threads, left_out);
   TrafficWork made{[=] { first.work(), second.work(); }, {}};
   for (const Chosen& part : {first, second}) {

@@ -10,8 +10,8 @@ struct Traffic {
   std::int64_t read = 0, written = 0;
   bool in_place = false;  ///< what is both is the same memory
   /// Of vectors' lanes, all in all; not in place. Then words are read, and copied, beside as many
-  /// independent fma in registers, at most 3 a word fewer, and a quotient a word where there is
-  /// one.
+  /// independent operations, at most 3 a word fewer: fma in registers, a quotient a word where
+  /// there is one, the sum of what is only read.
   double operations = 0, quotients = 0;
 };
 
