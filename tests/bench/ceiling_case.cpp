@@ -17,7 +17,9 @@ Case load_ceiling(const Settings& settings) {
     const Traffic asked{settings.integer("read", 0), settings.integer("written", 0),
                         settings.integer("in_place", 0) != 0, settings.number("operations", 0),
                         settings.number("quotients", 0)};
-    const TrafficWork work = traffic_work(threads, asked, settings.integer("left_out", 0));
+    const LeftOut left_out{settings.integer("left_out", 0),
+                           static_cast<int>(settings.integer("fma_left_out", 0))};
+    const TrafficWork work = traffic_work(threads, asked, left_out);
     loaded.step = work.step;
     loaded.check = {{static_cast<double>(work.touched.read)},
                     {static_cast<double>(work.touched.written)}};

@@ -11,14 +11,13 @@ import ceilings
 from servers import Failure
 
 WORD_BYTES = ceilings.WORD_BYTES
-COUNTS = (0, 1, 1000, 9001)  # of words: none, one, no whole vectors, of several threads
+COUNTS = (0, 1, 1000, 90001)  # of words: none, one, no whole vectors, of several threads
 
 
-def serve(binary, read, written, threads, left_out=0, in_place=0, operations=0):
+def serve(binary, read, written, threads, **more):
     """The exit status, what one ready line and a step gave, and the error."""
     words = ['by=bytes', f'read={read}', f'written={written}', f'threads={threads}',
-             f'left_out={left_out}', f'in_place={in_place}', f'operations={operations}',
-             f'quotients={operations / 20}']
+             *(f'{name}={value}' for name, value in more.items())]
     done = subprocess.run([binary, 'ceiling', *words], input='1\n', capture_output=True, text=True,
                           check=False)
     return done.returncode, done.stdout.split('\n'), done.stderr
@@ -44,9 +43,13 @@ def planted(binary):
             (0, 4000, 0, 'fill: reads 0 of 0 words and writes 993 of 1000'),
             (4000, 4000, 24000, 'copy beside operations: reads 993 of 1000 words and writes 993'),
             (4000, 0, 24000, 'sum of 4 streams beside operations: reads 0 of 1000 words')):
-        status, _, error = serve(binary, read, written, 2, 7, operations=operations)
+        status, _, error = serve(binary, read, written, 2, left_out=7, operations=operations)
         if status != 1 or said not in error:
             yield f'words left out of {read} and {written} bytes are not missed: {error!r}'
+    for written, asked in ((0, 8000000), (8000000, 10000000)):
+        status, _, error = serve(binary, 8000000, written, 2, operations=1e7, fma_left_out=1)
+        if status != 1 or f' of {asked} fma' not in error:
+            yield f'operations left out of {written} bytes are not missed: {error!r}'
     try:
         ceilings.check_touched(cases.Work(0.0, 4000, 400), [[4000.0], [396.0]])
         yield 'a floor that writes less than asked for is not refused'
@@ -64,7 +67,7 @@ def main():
         if found:
             wrong.append(f'{read} and {written} words on {threads} threads: {found}')
         found = wrong_floor(binary, WORD_BYTES * read, WORD_BYTES * written, threads,
-                            operations=24.0 * read)
+                            operations=23.0 * read, quotients=1.0 * read)
         if found:
             wrong.append(f'{read} and {written} words beside operations: {found}')
     print('\n'.join(wrong) or 'floors read and write what they say')

@@ -27,14 +27,19 @@
 #define FORNAX_BENCH_BESIDE_WORK
 namespace fornax::bench {
 
-constexpr int most_beside_steps = 16;
+constexpr int kFmaOfStep = 4, kMostSteps = 16;
+constexpr int kMostFma = kFmaOfStep * (kMostSteps + 1) - 1;
 /// Words that are read or copied beside operations.
 struct BesideWork {
   const std::uint32_t* from;
   std::uint32_t* to;
   std::int64_t count;
-  int steps;  ///< of 4 fma a vector
+  int fma;  ///< of a word
   bool quotient;
+};
+struct BesideResult {
+  std::uint32_t sum = 0;  ///< modulo 2^32, of what is read alone
+  double fma = 0;         ///< how many were done, of lanes
 };
 
 }  // namespace fornax::bench
@@ -104,95 +109,127 @@ std::uint32_t sum_of_8(const std::uint32_t* from, std::int64_t count) {
 /// them.
 enum class Taken { read_of_4, read_of_8, copied, streamed };
 
-/// Independent operations in registers: `steps` times 4 fma, and a quotient, of a vector.
-template <int steps, bool quotient>
+/// Independent operations in registers. Each fma adds one to a lane of its chain, which counts
+/// them: up to 2^24 of a chain.
+template <bool quotient>
 struct Operations {
   static constexpr int kChains = 12;
   using D = hn::ScalableTag<float>;
   using V = hn::Vec<D>;
-  V chain[kChains], last[4], x, y;
+  V chain[kChains], last[4], one, numerator;
 
-  HWY_ATTR explicit Operations(float seed) : x(hn::Set(D(), seed)), y(hn::Set(D(), 0.5f * seed)) {
+  /// Of 1, which is read for each chain: a compiler that knew them to be alike would work on one.
+  HWY_ATTR explicit Operations(const volatile float& seed)
+      : one(hn::Set(D(), seed)), numerator(hn::Set(D(), 0.375f * seed)) {
 #pragma GCC unroll 12
-    for (int c = 0; c < kChains; ++c) chain[c] = x;
+    for (V& some : chain) some = hn::Set(D(), seed - 1.0f);
 #pragma GCC unroll 4
-    for (V& one : last) one = x;
+    for (V& some : last) some = hn::Set(D(), seed);
+  }
+  HWY_ATTR HWY_INLINE void fma(int c) {
+    chain[c % kChains] = hn::MulAdd(chain[c % kChains], one, one);
   }
   /// Of the vector number `v` of some.
+  template <int steps>
   HWY_ATTR HWY_INLINE void work(int v) {
-#pragma GCC unroll 64
-    for (int i = 0; i < 4 * steps; ++i) {
-      V& acc = chain[(4 * steps * v + i) % kChains];
-      acc = hn::MulAdd(acc, x, y);
-    }
-    if (quotient) last[v % 4] = hn::Div(y, last[v % 4]);
+    constexpr int count = kFmaOfStep * steps;
+#pragma GCC unroll 68
+    for (int i = 0; i < count; ++i) fma(count * v + i);
+    if (quotient) last[v % 4] = hn::Div(numerator, last[v % 4]);
   }
-  HWY_ATTR float result() const {
-    V all = hn::Zero(D());
-    for (const V& one : chain) all = hn::Add(all, one);
-    for (const V& one : last) all = hn::Add(all, one);
-    return hn::GetLane(hn::SumOfLanes(D(), all));
+  HWY_ATTR double count() const {
+    HWY_ALIGN float lanes[hn::MaxLanes(D())];
+    double sum = 0;
+    for (const V& some : chain) {
+      hn::Store(some, D(), lanes);
+      for (const float lane : lanes) sum += lane;
+    }
+    return sum;
+  }
+  HWY_ATTR float quotients() const {
+    return hn::GetLane(hn::Add(hn::Add(last[0], last[1]), hn::Add(last[2], last[3])));
   }
 };
 
-/// Takes `count` words beside operations; `to` begins a line where they are streamed. Returns the
-/// sum modulo 2^32 of what is read alone.
+/// A line of each stream, beside `steps` steps of a vector. The streams are so many words apart.
 template <int steps, bool quotient, Taken taken>
-HWY_ATTR std::uint32_t beside_operations(const std::uint32_t* from, std::uint32_t* to,
-                                         std::int64_t count) {
-  constexpr std::int64_t line = 16, ahead = 256;
-  constexpr bool alone = taken == Taken::read_of_4 || taken == Taken::read_of_8;
-  constexpr int streams = taken == Taken::read_of_8 ? 8 : 4;
-  const hn::ScalableTag<std::uint32_t> d;
-  constexpr int lanes = static_cast<int>(hn::MaxLanes(d)), vectors = line / lanes;
-  const std::int64_t each = host::lines_of_stream(count / line * host::kStreams / streams) * line;
-  volatile float seed = 0.75f;
-  Operations<steps, quotient> operations(seed);
-  auto sum = hn::Zero(d);
-  for (std::int64_t i = 0; i < each; i += line) {
+struct Lines {
+  static constexpr std::int64_t kLine = 16, kAhead = 256;
+  static constexpr bool kAlone = taken == Taken::read_of_4 || taken == Taken::read_of_8;
+  static constexpr int kStreams = taken == Taken::read_of_8 ? 8 : 4;
+  using D = hn::ScalableTag<std::uint32_t>;
+  static constexpr int kLanes = static_cast<int>(hn::MaxLanes(D())), kVectors = kLine / kLanes;
+
+  HWY_ATTR static HWY_INLINE void take(const std::uint32_t* from, std::uint32_t* to,
+                                       std::int64_t apart, Operations<quotient>& operations,
+                                       hn::Vec<D>& sum) {
+    const D d;
 #pragma GCC unroll 8
-    for (int s = 0; s < streams; ++s) {
-      const std::int64_t at = s * each + i;
-      hwy::Prefetch(from + at + ahead);
+    for (int s = 0; s < kStreams; ++s) {
+      hwy::Prefetch(from + s * apart + kAhead);
 #pragma GCC unroll 4
-      for (int v = 0; v < vectors; ++v) {
-        const auto words = hn::LoadU(d, from + at + v * lanes);
-        operations.work(s * vectors + v);
-        if (taken == Taken::streamed) hn::Stream(words, d, to + at + v * lanes);
-        if (taken == Taken::copied) hn::StoreU(words, d, to + at + v * lanes);
-        if (alone) sum = hn::Add(sum, words);
+      for (int v = 0; v < kVectors; ++v) {
+        const std::int64_t at = s * apart + v * kLanes;
+        const auto words = hn::LoadU(d, from + at);
+        operations.template work<steps>(s * kVectors + v);
+        if (taken == Taken::streamed) hn::Stream(words, d, to + at);
+        if (taken == Taken::copied) hn::StoreU(words, d, to + at);
+        if (kAlone) sum = hn::Add(sum, words);
       }
     }
   }
-  std::uint32_t total = hn::GetLane(hn::SumOfLanes(d, sum));
-  for (std::int64_t i = streams * each; i < count; ++i) {
-    total += from[i];
-    if (!alone) to[i] = from[i];
+};
+
+/// Takes the words beside operations, of which there are a whole number of steps in a line: so many
+/// of kFmaOfStep lines have one more that words get as many as they should. `to` begins a line
+/// where they are streamed.
+template <int steps, bool quotient, Taken taken>
+HWY_ATTR BesideResult beside_operations(const BesideWork& work) {
+  using Less = Lines<steps, quotient, taken>;
+  using More = Lines<steps + 1, quotient, taken>;
+  const std::int64_t each =
+      host::lines_of_stream(work.count / Less::kLine * host::kStreams / Less::kStreams) *
+      Less::kLine;
+  const int more = work.fma % kFmaOfStep;
+  volatile float seed = 1.0f;
+  Operations<quotient> operations(seed);
+  auto sum = hn::Zero(typename Less::D());
+  for (std::int64_t i = 0; i < each; i += Less::kLine) {
+    if (i / Less::kLine % kFmaOfStep < more)
+      More::take(work.from + i, work.to + i, each, operations, sum);
+    else
+      Less::take(work.from + i, work.to + i, each, operations, sum);
   }
-  seed = operations.result();
+  std::uint32_t total = hn::GetLane(hn::SumOfLanes(typename Less::D(), sum));
+  for (std::int64_t i = Less::kStreams * each; i < work.count; ++i) {
+    if (Less::kAlone)
+      total += work.from[i];
+    else
+      work.to[i] = work.from[i];
+  }
+  seed = operations.quotients();
   if (taken == Taken::streamed) hwy::FlushStream();
-  return total;
+  return {total, operations.count()};
 }
 
 template <Taken taken, bool quotient, int... steps>
-HWY_ATTR std::uint32_t with_steps(const BesideWork& work, std::integer_sequence<int, steps...>) {
-  std::uint32_t sum = 0;
-  ((work.steps == steps
-        ? void(sum = beside_operations<steps, quotient, taken>(work.from, work.to, work.count))
-        : void()),
+HWY_ATTR BesideResult with_steps(const BesideWork& work, std::integer_sequence<int, steps...>) {
+  BesideResult result;
+  ((work.fma / kFmaOfStep == steps ? void(result = beside_operations<steps, quotient, taken>(work))
+                                   : void()),
    ...);
-  return sum;
+  return result;
 }
 template <Taken taken>
-HWY_ATTR std::uint32_t work_beside(const BesideWork& work) {
-  constexpr std::make_integer_sequence<int, most_beside_steps + 1> steps{};
+HWY_ATTR BesideResult work_beside(const BesideWork& work) {
+  constexpr std::make_integer_sequence<int, kMostSteps + 1> steps{};
   return work.quotient ? with_steps<taken, true>(work, steps)
                        : with_steps<taken, false>(work, steps);
 }
-std::uint32_t read_of_4(const BesideWork& work) { return work_beside<Taken::read_of_4>(work); }
-std::uint32_t read_of_8(const BesideWork& work) { return work_beside<Taken::read_of_8>(work); }
-std::uint32_t copy_beside(const BesideWork& work) { return work_beside<Taken::copied>(work); }
-std::uint32_t stream_beside(const BesideWork& work) { return work_beside<Taken::streamed>(work); }
+BesideResult read_of_4(const BesideWork& work) { return work_beside<Taken::read_of_4>(work); }
+BesideResult read_of_8(const BesideWork& work) { return work_beside<Taken::read_of_8>(work); }
+BesideResult copy_beside(const BesideWork& work) { return work_beside<Taken::copied>(work); }
+BesideResult stream_beside(const BesideWork& work) { return work_beside<Taken::streamed>(work); }
 
 }  // namespace fornax::bench::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
@@ -204,6 +241,7 @@ namespace {
 
 using Words = std::vector<std::uint32_t, InArena<std::uint32_t>>;
 constexpr std::int64_t kWordBytes = 4, kLineWords = 16;
+constexpr std::int64_t kMostOfNoStream = 8 * 80 * kLineWords;  // of 8 streams, less than 80 lines
 constexpr std::int64_t kCachedWords = 4 << 20;  // fewer take so short that more repeats are needed
 constexpr int kFilledByte = 0x80;
 
@@ -212,11 +250,15 @@ std::size_t bytes_of(std::int64_t words) { return static_cast<std::size_t>(kWord
 struct Memory {
   Words from, to;
   std::atomic<std::uint32_t> sum{0};
-  int steps = 0;
+  std::atomic<std::int64_t> done{0};  ///< fma
+  int fma = 0;                        ///< of a word
   bool quotient = false;
 
   BesideWork beside(std::int64_t begin, std::int64_t end) {
-    return {from.data() + begin, to.data() + begin, end - begin, steps, quotient};
+    return {from.data() + begin, to.data() + begin, end - begin, fma, quotient};
+  }
+  void add(const BesideResult& result) {
+    sum += result.sum, done += static_cast<std::int64_t>(result.fma);
   }
 };
 
@@ -266,18 +308,18 @@ constexpr Way kWrites[] = {
 constexpr Way kBothBeside[] = {
     {"copy beside operations",
      [](Memory& m, std::int64_t begin, std::int64_t end) {
-       FORNAX_DISPATCH(copy_beside)(m.beside(begin, end));
+       m.add(FORNAX_DISPATCH(copy_beside)(m.beside(begin, end)));
      }},
     {"copy past the caches beside operations", [](Memory& m, std::int64_t begin, std::int64_t end) {
-       FORNAX_DISPATCH(stream_beside)(m.beside(begin, end));
+       m.add(FORNAX_DISPATCH(stream_beside)(m.beside(begin, end)));
      }}};
 constexpr Way kReadsBeside[] = {
     {"sum of 4 streams beside operations",
      [](Memory& m, std::int64_t begin, std::int64_t end) {
-       m.sum += FORNAX_DISPATCH(read_of_4)(m.beside(begin, end));
+       m.add(FORNAX_DISPATCH(read_of_4)(m.beside(begin, end)));
      }},
     {"sum of 8 streams beside operations", [](Memory& m, std::int64_t begin, std::int64_t end) {
-       m.sum += FORNAX_DISPATCH(read_of_8)(m.beside(begin, end));
+       m.add(FORNAX_DISPATCH(read_of_8)(m.beside(begin, end)));
      }}};
 
 /// One of the parts that a step's traffic is made of.
@@ -285,7 +327,7 @@ struct Part {
   std::int64_t words;
   bool read, written;
   std::span<const Way> ways;
-  int steps = 0;
+  int fma = 0;  ///< of a word
   bool quotient = false;
 };
 
@@ -305,7 +347,7 @@ std::uint32_t word_of(std::size_t i) { return static_cast<std::uint32_t>(i) + 1;
 Traffic touched(Memory& memory, const std::function<void()>& work) {
   for (std::size_t i = 0; i < memory.from.size(); ++i) memory.from[i] = word_of(i);
   std::fill(memory.to.begin(), memory.to.end(), 0u);
-  memory.sum = 0;
+  memory.sum = 0, memory.done = 0;
   work();
   Traffic words;
   std::uint32_t sum = 0;
@@ -319,15 +361,21 @@ Traffic touched(Memory& memory, const std::function<void()>& work) {
   return words;
 }
 
-void check(const Part& part, const Way& way, Memory& memory, const std::function<void()>& work) {
+void check(const Part& part, const Way& way, Memory& memory, int threads,
+           const std::function<void()>& work) {
   const Traffic words = touched(memory, work);
   const std::int64_t read = part.read * part.words, written = part.written * part.words;
-  if (words.read == read && words.written == written) return;
-  const auto said = [](std::int64_t some, std::int64_t all) {
-    return std::to_string(some) + " of " + std::to_string(all) + " words";
+  const auto said = [](std::int64_t some, std::int64_t all, const char* what) {
+    return std::to_string(some) + " of " + std::to_string(all) + what;
   };
-  throw std::runtime_error(std::string(way.name) + ": reads " + said(words.read, read) +
-                           " and writes " + said(words.written, written));
+  if (words.read != read || words.written != written)
+    throw std::runtime_error(std::string(way.name) + ": reads " +
+                             said(words.read, read, " words and writes ") +
+                             said(words.written, written, " words"));
+  // What is left of whole lines of every stream goes without operations.
+  const std::int64_t done = memory.done, asked = part.fma * part.words;
+  if (std::abs(done - asked) > part.fma * threads * kMostOfNoStream)
+    throw std::runtime_error(std::string(way.name) + ": does " + said(done, asked, " fma"));
 }
 
 struct Chosen {
@@ -335,19 +383,19 @@ struct Chosen {
   std::function<void()> work = [] {};
 };
 
-Chosen fastest(const Part& part, int threads, std::int64_t left_out) {
+Chosen fastest(const Part& part, int threads, const LeftOut& left_out) {
   Chosen chosen;
   if (part.words == 0) return chosen;
   const auto& memory = chosen.memory;
   const auto words = static_cast<std::size_t>(part.words);
   if (part.read) memory->from.resize(words);
   if (part.written) memory->to.resize(words);
-  memory->steps = part.steps, memory->quotient = part.quotient;
+  memory->fma = std::max(part.fma - left_out.fma, 0), memory->quotient = part.quotient;
   double least = 1e30;
   for (const int some : {1, threads}) {
     for (const Way& way : part.ways) {
-      const auto work = on_threads(memory, way, part.words - left_out, some);
-      check(part, way, *memory, work);
+      const auto work = on_threads(memory, way, part.words - left_out.words, some);
+      check(part, way, *memory, some, work);
       const double seconds = best_seconds(part.words < kCachedWords ? 40 : 8, work);
       if (seconds < least) least = seconds, chosen.work = work;
     }
@@ -357,25 +405,25 @@ Chosen fastest(const Part& part, int threads, std::int64_t left_out) {
 
 }  // namespace
 
-TrafficWork traffic_work(int threads, Traffic traffic, std::int64_t left_out) {
+TrafficWork traffic_work(int threads, Traffic traffic, const LeftOut& left_out) {
   const std::int64_t read = traffic.read / kWordBytes, written = traffic.written / kWordBytes;
   const std::int64_t both = std::min(read, written);
   const bool beside = traffic.operations > 0;
   const double each = 1.0 / static_cast<double>(std::max<std::int64_t>(read, 1));
   const bool quotient = traffic.quotients * each >= 1;
   const double least = traffic.operations * each - quotient;
-  const auto steps_of = [](double operations) {
-    return std::clamp(static_cast<int>(operations) / 4, 0, most_beside_steps);
+  const auto fma_of = [](double operations) {
+    return std::clamp(static_cast<int>(operations), 0, kMostFma);
   };
   std::span<const Way> ways(kBoth, std::size(kBoth) - (traffic.in_place ? 0 : 1));
   if (beside) ways = kBothBeside;
   const std::span<const Way> reads =
       beside ? std::span(kReadsBeside) : std::span<const Way>(kReads);
   const Chosen first =
-      fastest({both, true, true, ways, steps_of(least), quotient}, threads, left_out);
+      fastest({both, true, true, ways, fma_of(least), quotient}, threads, left_out);
   // What is only read is summed: an operation, too.
   const auto rest = read > written
-                        ? Part{read - both, true, false, reads, steps_of(least - 1), quotient}
+                        ? Part{read - both, true, false, reads, fma_of(least - 1), quotient}
                         : Part{written - both, false, true, kWrites};
   const Chosen second = fastest(rest, threads, left_out);
   TrafficWork made{[=] { first.work(), second.work(); }, {}};

@@ -10,9 +10,15 @@ struct Traffic {
   std::int64_t read = 0, written = 0;
   bool in_place = false;  ///< what is both is the same memory
   /// Of vectors' lanes, all in all; not in place. Then words are read, and copied, beside as many
-  /// independent operations, at most 3 a word fewer: fma in registers, a quotient a word where
-  /// there is one, the sum of what is only read.
+  /// independent operations, less than one a word fewer and at most 67 a word: fma in registers, a
+  /// quotient a word where there is one, the sum of what is only read.
   double operations = 0, quotients = 0;
+};
+
+/// What is not done: planted faults, which must be found.
+struct LeftOut {
+  std::int64_t words = 0;  ///< of each part
+  int fma = 0;             ///< of each word
 };
 
 struct TrafficWork {
@@ -26,9 +32,8 @@ struct TrafficWork {
 /// one, 4 or 8 streams a thread, the rest of the writes by a fill, past the caches or not. On one
 /// thread or on `threads`: of each part the way that is the fastest when this is called. A copy
 /// through the caches may move half as much again as it is counted for, since they fetch a line
-/// before it is written. Every way is run once and the words that it read and wrote are counted:
-/// throws std::runtime_error when they are not those asked for. `left_out` words of each part are
-/// not touched: a planted fault, which must be found.
-TrafficWork traffic_work(int threads, Traffic traffic, std::int64_t left_out = 0);
+/// before it is written. Every way is run once and the words that it read and wrote, and its
+/// fma, are counted: throws std::runtime_error when they are not those asked for.
+TrafficWork traffic_work(int threads, Traffic traffic, const LeftOut& left_out = {});
 
 }  // namespace fornax::bench
