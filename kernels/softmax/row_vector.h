@@ -58,6 +58,7 @@ struct FetchedRow {
   FORNAX_NUMERIC_FN void operator()(std::int64_t i) const {
     for (int l = 0; l < kLinesOfQuad; ++l) __builtin_prefetch(from + i + l * kLine, 0, 2);
   }
+  FORNAX_NUMERIC_FN void behind_quads(std::int64_t i) const { __builtin_prefetch(from + i, 0, 2); }
 };
 struct FetchedStreams {
   const float* from;
@@ -67,6 +68,7 @@ struct FetchedStreams {
   FORNAX_NUMERIC_FN void operator()(std::int64_t i) const {
     fetch({from + i / kLinesOfQuad, apart});
   }
+  FORNAX_NUMERIC_FN void behind_quads(std::int64_t) const {}
 };
 
 /// Terms of RowWalk::sum_of_exp.
@@ -82,6 +84,7 @@ struct ExpTerm {
   template <class T>
   FORNAX_NUMERIC_FN T operator()(std::int64_t i, T zero) const {
     if constexpr (std::is_same_v<T, Quad>) fetched(i), beside(i);
+    if constexpr (std::is_same_v<T, Vector>) fetched.behind_quads(i);
     of_next->take(next + i, zero);
     const T e = exp_below(load(x + i, zero) - T(shift));
     if (terms) store(e, terms + i);
@@ -124,7 +127,7 @@ struct RowWalk {
   /// that a step takes, before terms[i ...] are written.
   template <class Beside>
   FORNAX_NUMERIC_FN float sum_of_exp(float* terms, const Beside& beside) {
-    constexpr std::int64_t kSoon = 1024, kLong = 4096, kLongest = 65536;
+    constexpr std::int64_t kAhead = 1024, kLong = 4096, kLongest = 65536;
     const float *now = ahead(0), *next = ahead(1);
     Maximum of_next;
     const auto sum_with = [&](const auto& fetched) FORNAX_LAMBDA {
@@ -136,8 +139,10 @@ struct RowWalk {
     if (width > kLong && width <= kLongest) {
       sum = sum_with(FetchedStreams(ahead(2), width));
     } else {
-      const std::int64_t rows_of_soon = std::max<std::int64_t>(kSoon / width, 1);
-      sum = sum_with(FetchedRow{width > kLongest ? next + kSoon : ahead(1 + rows_of_soon)});
+      // One stream is asked for from farther away than several.
+      const std::int64_t elements = turns.each > 0 ? kAhead : 4 * kAhead;
+      const std::int64_t rows_ahead = std::max<std::int64_t>(elements / width, 1);
+      sum = sum_with(FetchedRow{width > kLongest ? next + kAhead : ahead(1 + rows_ahead)});
     }
     ++turn;
     maximum = of_next.value();
