@@ -41,6 +41,8 @@ struct TensorType {
   bool present() const noexcept { return dtype != DType::none; }
   bool contiguous() const noexcept;
   std::int64_t bytes() const noexcept { return shape.elements() * size_bytes(dtype); }
+  /// From the first to the last element; strides may repeat or leave out bytes.
+  std::int64_t span_bytes() const noexcept;
   bool operator==(const TensorType&) const noexcept = default;
 };
 std::string to_string(const TensorType& type);  ///< "f32 [64, 784]"

@@ -23,6 +23,14 @@ bool TensorType::contiguous() const noexcept {
   return true;
 }
 
+std::int64_t TensorType::span_bytes() const noexcept {
+  if (shape.elements() == 0) return 0;
+  std::int64_t last = 0;
+  for (int axis = 0; axis < shape.rank(); ++axis)
+    last += (shape.begin()[axis] - 1) * strides[static_cast<std::size_t>(axis)];
+  return (last + 1) * size_bytes(dtype);
+}
+
 std::string to_string(const TensorType& type) {
   if (!type.present()) return "absent";
   return std::string(name(type.dtype)) + ' ' + to_string(type.shape);

@@ -11,15 +11,6 @@ namespace {
 
 using Way = StepTransfers::Way;
 
-/// Bytes from an operand's first element to its last.
-std::int64_t span_bytes(const kernels::TensorType& type) {
-  if (type.shape.elements() == 0) return 0;
-  std::int64_t last = 0;
-  for (int axis = 0; axis < type.shape.rank(); ++axis)
-    last += (type.shape[axis] - 1) * type.strides[static_cast<std::size_t>(axis)];
-  return (last + 1) * size_bytes(type.dtype);
-}
-
 bool overlap(const Access& a, const Access& b) {
   const auto first = [](const Access& x) { return reinterpret_cast<std::uintptr_t>(x.address); };
   const auto end = [&](const Access& x) { return first(x) + static_cast<std::uintptr_t>(x.bytes); };
@@ -87,9 +78,9 @@ std::vector<Access> accesses_of(const Command& command) {
   if (command.kind != Command::Kind::launch) return accesses;
   const kernels::KernelArgs& args = command.args;
   for (const auto& view : args.in)
-    if (view.present()) accesses.push_back({view.data, span_bytes(*view.type), Kind::read});
+    if (view.present()) accesses.push_back({view.data, view.type->span_bytes(), Kind::read});
   for (const auto& view : args.out)
-    if (view.present()) accesses.push_back({view.data, span_bytes(*view.type), Kind::write});
+    if (view.present()) accesses.push_back({view.data, view.type->span_bytes(), Kind::write});
   if (!args.workspace.empty())
     accesses.push_back(
         {args.workspace.data(), static_cast<std::int64_t>(args.workspace.size()), Kind::write});

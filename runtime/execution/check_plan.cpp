@@ -23,15 +23,6 @@ std::string number(std::int64_t value) { return std::to_string(value); }
   throw Error(ErrorCode::internal, "check_plan: " + what + "; this is a defect of fornax");
 }
 
-/// Bytes from the first to the last element; strides may repeat or leave out bytes.
-std::int64_t span_bytes(const kernels::TensorType& type) {
-  if (type.shape.elements() == 0) return 0;
-  std::int64_t last = 0;
-  for (int axis = 0; axis < type.shape.rank(); ++axis)
-    last += (type.shape.begin()[axis] - 1) * type.strides[at(axis)];
-  return (last + 1) * size_bytes(type.dtype);
-}
-
 /// A run of bytes of the arena or of one state.
 struct Range {
   int space;  ///< kNothing: the arena; else the value that owns the state
@@ -240,7 +231,7 @@ class Checker {
     const bool arena = location.space == Space::arena;
     if (location.space == Space::none) fail("value " + label(id) + " is used but lies nowhere");
     return {arena ? kNothing : location.value, location.offset_bytes,
-            location.offset_bytes + span_bytes(value.type)};
+            location.offset_bytes + value.type.span_bytes()};
   }
 
   void check_locations() {
