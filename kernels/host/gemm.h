@@ -45,10 +45,11 @@ struct GemmEpilogue {
   void (*apply)(const void* context, float* c_block, std::int64_t c_stride,
                 const GemmBlock& block) = nullptr;
   const void* context = nullptr;
-  /// With outputs that are not kept: matrices like c that apply() reads, what is farthest first;
-  /// null: none. Some of them are asked for beside the product.
+  /// Matrices like c that apply() reads, what is farthest first; null: none. Some of them are asked
+  /// for beside the product: with outputs that are kept the first, which may be one that it writes.
   static constexpr std::int64_t most_beside = 3;
   const float* beside[most_beside] = {};
+  bool writes_beside = false;
   const GemmBetween* between = nullptr;  ///< used where not null
 };
 

@@ -8,7 +8,9 @@
 namespace fornax::host {
 namespace {
 
-constexpr std::int64_t outputs_at_hand = 8 * 1024;  // floats of c that stay in L1
+constexpr std::int64_t outputs_at_hand = 8 * 1024;   // floats of c that stay in L1
+constexpr std::int64_t beside_at_hand = 128 * 1024;  // of what an epilogue takes, that stay in L2
+constexpr std::int64_t least_depth_beside = 64;      // of products that hide what an epilogue takes
 
 /// A block of the part and the piece of the sum that is added to it now.
 struct Piece {
@@ -109,6 +111,23 @@ std::int64_t outputs_to_fetch(const Part& part, const Piece& piece) {
   return divide_up(tile.rows, tile.requests(piece.depth));
 }
 
+/// What the epilogue of these columns of the block reads, or writes, where their last products are
+/// long enough for it to come beside them.
+void add_beside(const Part& part, const Piece& piece, std::int64_t j, std::int64_t columns,
+                Ahead& ahead) {
+  const GemmEpilogue& epilogue = part.gemm.epilogue;
+  const float* matrix = epilogue.beside[0];
+  const bool last = piece.k + piece.depth >= part.gemm.K;
+  const bool at_hand = part.cached || part.gemm.M * part.gemm.c_stride <= beside_at_hand;
+  if (!last || matrix == nullptr || at_hand || piece.depth < least_depth_beside) return;
+  const GemmBlock& block = piece.block;
+  const TileShape& tile = part.kernels.shape;
+  const std::int64_t stride = part.gemm.c_stride;
+  ahead.add(matrix + block.row * stride + block.column + j, block.rows, columns, stride,
+            divide_up(block.rows, tile.rows) * tile.requests(piece.depth));
+  ahead.range[ahead.count - 1].to_write = epilogue.writes_beside;
+}
+
 /// All tiles of the block in the panel of columns [j, j + columns); `ahead` moves on.
 void multiply_panel(const Part& part, const Piece& piece, std::int64_t j, std::int64_t columns,
                     Ahead& ahead) {
@@ -123,12 +142,15 @@ void multiply_panel(const Part& part, const Piece& piece, std::int64_t j, std::i
   t.c_stride = part.gemm.c_stride;
   t.depth = piece.depth, t.columns = columns, t.start = piece.start;
   t.c_share = outputs_to_fetch(part, piece);
+  const int lasting = ahead.count;
+  add_beside(part, piece, j, columns, ahead);
   t.ahead = ahead.range, t.aheads = ahead.count;
   for_tiles(block.rows, part.kernels.shape.rows,
             [&](std::int64_t begin, std::int64_t number, std::int64_t height) {
               t.tiles = number;
               multiply_tiles(part, piece, t, begin, height, vectors);
             });
+  ahead.count = lasting;
 }
 
 /// One block, b's panels outermost; what is finished is handed on while it is in cache.

@@ -248,8 +248,11 @@ void set_operands(Gemm& g, const KernelArgs& args, const Epilogue* epilogue = nu
   g.a.data = args.in[0].as<float>(), g.b.data = args.in[1].as<float>();
   g.c = args.out[0].as<float>();
   if (epilogue && (epilogue->activation != Activation::none || epilogue->bias || epilogue->before ||
-                   epilogue->sums))
+                   epilogue->sums)) {
     g.epilogue = {apply_epilogue, epilogue};
+    g.epilogue.beside[0] = epilogue->saved ? epilogue->saved : epilogue->before;
+    g.epilogue.writes_beside = epilogue->before != nullptr;
+  }
 }
 
 Epilogue forward_epilogue(const KernelArgs& args, const LinearShape& shape) {
