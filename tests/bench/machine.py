@@ -1,5 +1,6 @@
 # What is said about a run of the benchmarks besides its times, and the lines of its table.
 import json
+import math
 import os
 import re
 import shutil
@@ -149,11 +150,17 @@ def work_in_caches(result):
     return f' (the same work in the caches takes {share:.0f} % of its time)'
 
 
+def rounded_down(number, digits=0):
+    """As text: what misses a target does not look like it."""
+    return f'{math.floor(number * 10**digits) / 10**digits:.{digits}f}'
+
+
 def targets(result):
     """(what is held to a target, as text; whether it is met) of a case."""
     for peer, its in result['peers'].items():
         if its['target']:
-            yield f'{its["ratio"]:.2f} times {peer}, target {its["target"]:g}', meets(its)
+            ratio, best = (rounded_down(its[of], 2) for of in ('ratio', 'best_ratio'))
+            yield f'{ratio} times {peer} (best {best}), target {its["target"]:g}', meets(its)
     limits = result.get('limits', {})
     share = limits.get('least_share')
     if share and result.get('floor_seconds') and (
@@ -161,8 +168,9 @@ def targets(result):
         best = result.get('best_share', result['floor_seconds'] / min(result['samples']))
         met = result['floor_share'] >= share
         why = '' if met or result['floor_by'] != 'bytes' else work_in_caches(result)
-        yield (f'{100 * result["floor_share"]:.0f} % of the floor by {result["floor_by"]} (best '
-               f'{100 * best:.0f} %), target {100 * share:.0f} %{why}', met)
+        yield (f'{rounded_down(100 * result["floor_share"])} % of the floor by '
+               f'{result["floor_by"]} (best {rounded_down(100 * best)} %), target '
+               f'{100 * share:.0f} %{why}', met)
     torch = result['peers'].get('torch', {})
     if limits.get('most_memory') and torch.get('peak_bytes', 0) > 0 and 'peak_bytes' in result:
         ratio = result['peak_bytes'] / torch['peak_bytes']

@@ -137,6 +137,13 @@ class Suite(unittest.TestCase):
         self.assertNotIn(why, machine.verdicts([result(1.0, 2.0, 'ops', floor_by='bytes',
                                                        cached_seconds=0.9, **met)]))
 
+    def test_a_near_miss_does_not_look_like_the_target(self):
+        near = {'floor_seconds': 0.7999, 'floor_share': 0.7999, 'best_share': 0.7999,
+                'floor_by': 'bytes', 'limits': {'least_share': 0.8}}
+        missed = machine.verdicts([result(1.0, 1.4999, 'ops', **near)])
+        self.assertIn('79 % of the floor by bytes (best 79 %), target 80 %', missed)
+        self.assertIn('1.49 times torch (best 1.49), target 1.5', missed)
+
     def test_the_report_reads_files_with_and_without_times_in_caches(self):
         table = program('report').table
         new, old = table([result(1.0, 2.0, cached_seconds=0.5)]), table([result(1.0, 2.0)])
