@@ -15,6 +15,18 @@ namespace fornax::numeric {
 using host::kStreams;
 constexpr std::int64_t kLine = 16;  ///< elements of a line of f32
 
+/// `count` elements from `first` on of each stream, whole lines.
+struct Streams {
+  std::int64_t first, count, apart;
+};
+
+}  // namespace fornax::numeric
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace fornax::numeric::HWY_NAMESPACE {
+
+// In here, since a function of another target is called, not inlined, in the midst of every loop.
 /// Where the elements of a Quad are in arrays that are taken in several streams: 16 from element
 /// `at` on of stream number `stream`, 16 of the next, ...; streams begin `apart` elements apart.
 struct Places {
@@ -27,23 +39,12 @@ struct Lines {
   std::int64_t apart;
 };
 template <class Number>
-Lines<Number> operator+(Number* array, Places places) {
+FORNAX_NUMERIC_FN Lines<Number> operator+(Number* array, Places places) {
   return {array + places.at + places.stream * places.apart, places.apart};
 }
 /// Of an array that is the same for every stream: array + in_every_stream(places).
-inline Places in_every_stream(Places places) { return {places.at, 0, 0}; }
-inline std::int64_t in_every_stream(std::int64_t i) { return i; }
-
-/// `count` elements from `first` on of each stream, whole lines.
-struct Streams {
-  std::int64_t first, count, apart;
-};
-
-}  // namespace fornax::numeric
-#endif
-
-HWY_BEFORE_NAMESPACE();
-namespace fornax::numeric::HWY_NAMESPACE {
+FORNAX_NUMERIC_FN Places in_every_stream(Places places) { return {places.at, 0, 0}; }
+FORNAX_NUMERIC_FN std::int64_t in_every_stream(std::int64_t i) { return i; }
 
 constexpr int kLinesOfQuad = 4 * kLanes / kLine;
 

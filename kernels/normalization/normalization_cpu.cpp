@@ -106,7 +106,7 @@ void normalize_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
       [&](std::int64_t row) FORNAX_LAMBDA {
         return [&b, x = first + row * b.channels](auto c, auto zero) FORNAX_LAMBDA {
           const auto at = [=](const float* of) FORNAX_LAMBDA {
-            return num::load(of + numeric::in_every_stream(c), zero);
+            return num::load(of + num::in_every_stream(c), zero);
           };
           return num::batch_norm(num::load(x + c, zero), at(b.mean), at(b.slope), at(b.shift));
         };
@@ -123,7 +123,7 @@ void gradient_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
         const float *dy = dys + row * b.channels, *x = xs + row * b.channels;
         return [&b, dy, x](auto c, auto zero) FORNAX_LAMBDA {
           const auto at = [=](const float* of) FORNAX_LAMBDA {
-            return num::load(of + numeric::in_every_stream(c), zero);
+            return num::load(of + num::in_every_stream(c), zero);
           };
           const num::ChannelGradient<decltype(zero)> channel{at(b.mean), at(b.inverse), at(b.slope),
                                                              at(b.mean_shift), at(b.mean_scale)};

@@ -62,7 +62,7 @@ using kernels::Pointwise;
 template <bool array, class Index, class T>
 FORNAX_NUMERIC_FN T operand(const Row& row, int k, Index i, T zero) {
   if constexpr (array)
-    return num::load(row.in[k] + (row.in_every_row[k] ? numeric::in_every_stream(i) : i), zero);
+    return num::load(row.in[k] + (row.in_every_row[k] ? num::in_every_stream(i) : i), zero);
   return T(*row.in[k]);
 }
 

@@ -20,7 +20,7 @@ void fill_rows(const float* x, const float* same, float* out, std::int64_t rows,
       [=](std::int64_t row) FORNAX_LAMBDA {
         return [=](auto i, auto zero) FORNAX_LAMBDA {
           return num::load(x + row * width + i, zero) * decltype(zero)(2) +
-                 num::load(same + numeric::in_every_stream(i), zero);
+                 num::load(same + num::in_every_stream(i), zero);
         };
       },
       x);
