@@ -49,7 +49,7 @@ struct GemmEpilogue {
   /// for beside the product: with outputs that are kept the first, which may be one that it writes.
   static constexpr std::int64_t most_beside = 3;
   const float* beside[most_beside] = {};
-  bool writes_beside = false;
+  bool writes_beside = false;            ///< apply() writes the first
   const GemmBetween* between = nullptr;  ///< used where not null
 };
 

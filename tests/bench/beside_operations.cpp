@@ -92,9 +92,9 @@ struct Lines {
   }
 };
 
-/// Takes the words beside operations, of which there are a whole number of steps in a line: so many
-/// of kFmaOfStep lines have one more that words get as many as they should. `to` begins a line
-/// where they are streamed.
+/// Takes the words beside operations. Each line has a whole number of steps; where fma do not
+/// divide into steps some of every kFmaOfStep lines have one more. `to` begins a line where they
+/// are streamed.
 template <int steps, bool quotient, Taken taken>
 HWY_ATTR BesideResult beside_operations(const BesideWork& work) {
   using Less = Lines<steps, quotient, taken>;
