@@ -57,95 +57,130 @@ void row_sums(const RowSums& s, std::int64_t begin, std::int64_t end) {
   });
 }
 
-/// Rows that lie side by side and are summed at once: long pieces of memory at a time, with the
-/// partial sums of their fold in L1.
+/// Rows that lie side by side and are summed at once: long pieces of memory at a time.
 constexpr std::int64_t kRowsAtOnce = 1024;
+/// What waits of them is so far apart, so that it uses different sets of L1.
+constexpr std::int64_t kSumsApart = kRowsAtOnce + 5 * numeric::kLine;
 constexpr int kLinesAtOnce = 4;
+/// A group is chains far apart, of so many lines, which are folded at once; the next group is the
+/// neighbours of these. So memory is read in order, in kLinesOfGroup streams, as hardware is quick
+/// at. The sums of groups wait in L2.
+constexpr int kLinesOfGroup = 8, kMostGroups = 2 * num::kChains / kLinesOfGroup;
 
 /// One chunk of their sums: element i of all of them is a line of memory, x + offset(first + i).
 struct Lines {
   const float* x;
   const kernels::StridedWalk<1>& walk;
   std::int64_t first, count, rows;
-  FORNAX_NUMERIC_FN const float* line(std::int64_t i) const {
-    return x + RowSumWalk::offset(walk, first + i);
+  const float* line(std::int64_t i) const { return x + RowSumWalk::offset(walk, first + i); }
+  std::int64_t chains() const { return std::min<std::int64_t>(num::kChains, count); }
+  bool has_short_chains() const { return count <= 2 * num::kChains; }
+  /// A power of 2.
+  int groups() const {
+    const std::int64_t lines = has_short_chains() ? count : num::kChains;
+    int groups = 1;
+    while (groups * kLinesOfGroup < lines) groups *= 2;
+    return groups;
   }
 };
 
-/// fold: neighbouring chains of one element each, by halving. begin: elements of one chain in
-/// order. go_on: the same after what the sum holds.
-enum class Terms { fold, begin, go_on };
-
-/// sum[r] = the elements of row r in `count` lines.
-template <Terms terms, int count>
+/// sum[r] = the elements of row r in `count` lines, in order; go_on: after what the sum holds.
+template <bool go_on, int count>
 void sum_lines(const float* const* line, float* sum, std::int64_t rows) {
   num::for_vectors(0, rows, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
-    const auto term = [&](int k) FORNAX_LAMBDA { return num::load(line[k] + i, zero); };
     auto total = decltype(zero)(-0.0f);
-    if constexpr (terms == Terms::go_on) total = num::load(sum + i, zero);
-    total = total + term(0);
-    if constexpr (terms == Terms::fold) {
-      if constexpr (count > 2) total = total + term(2);
-      if constexpr (count > 3)
-        total = total + (term(1) + term(3));
-      else if constexpr (count > 1)
-        total = total + term(1);
-    } else {
-      for (int k = 1; k < count; ++k) total = total + term(k);
-    }
+    if constexpr (go_on) total = num::load(sum + i, zero);
+    for (int k = 0; k < count; ++k) total = total + num::load(line[k] + i, zero);
     num::store(total, sum + i);
   });
 }
 
-/// Lines chain, chain + step, ... of which there are `count`.
-template <Terms terms>
-void sum_some(const Lines& s, std::int64_t chain, std::int64_t step, std::int64_t count,
-              float* sum) {
-  using Sum = void (*)(const float* const*, float*, std::int64_t);
-  constexpr Sum sums[] = {sum_lines<terms, 1>, sum_lines<terms, 2>, sum_lines<terms, 3>,
-                          sum_lines<terms, kLinesAtOnce>};
-  const float* line[kLinesAtOnce];
-  for (std::int64_t k = 0; k < count; ++k) line[k] = s.line(chain + k * step);
-  sums[count - 1](line, sum, s.rows);
-}
-
 /// sum[r] = the elements chain, chain + 128, ... of row r in order.
 void sum_chain(const Lines& s, std::int64_t chain, float* sum) {
+  using Sum = void (*)(const float* const*, float*, std::int64_t);
+  constexpr Sum begin[] = {sum_lines<false, 1>, sum_lines<false, 2>, sum_lines<false, 3>,
+                           sum_lines<false, kLinesAtOnce>};
+  constexpr Sum go_on[] = {sum_lines<true, 1>, sum_lines<true, 2>, sum_lines<true, 3>,
+                           sum_lines<true, kLinesAtOnce>};
   for (std::int64_t i = chain; i < s.count; i += kLinesAtOnce * num::kChains) {
     const std::int64_t left = (s.count - i + num::kChains - 1) / num::kChains;
-    const std::int64_t count = std::min<std::int64_t>(kLinesAtOnce, left);
-    if (i == chain)
-      sum_some<Terms::begin>(s, i, num::kChains, count, sum);
-    else
-      sum_some<Terms::go_on>(s, i, num::kChains, count, sum);
+    const auto count = std::min<std::int64_t>(kLinesAtOnce, left);
+    const float* line[kLinesAtOnce];
+    for (std::int64_t k = 0; k < count; ++k) line[k] = s.line(i + k * num::kChains);
+    (i == chain ? begin : go_on)[count - 1](line, sum, s.rows);
   }
 }
 
-/// sum[r] = chains `chain`, chain + step, chain + 2 step, ... of row r, folded by halving as
-/// ordered_sum.h says: a chain that is empty adds nothing. Further sums wait behind sum.
-void fold_lines(const Lines& s, std::int64_t chain, std::int64_t step, float* sum) {
-  const std::int64_t chains = std::min<std::int64_t>(num::kChains, s.count), right = chain + step;
-  if (s.count <= num::kChains && chain + kLinesAtOnce * step >= chains)
-    return sum_some<Terms::fold>(s, chain, step, (chains - chain + step - 1) / step, sum);
-  if (right >= chains) return sum_chain(s, chain, sum);
-  fold_lines(s, chain, 2 * step, sum);
-  const float* other = sum + kRowsAtOnce;
-  fold_lines(s, right, 2 * step, sum + kRowsAtOnce);
-  sum_lines<Terms::go_on, 1>(&other, sum, s.rows);
+/// Chains of a group, the first of which have a second line that is added to their first.
+struct Group {
+  const float *line[kLinesOfGroup], *second[kLinesOfGroup];
+  int chains = 0, seconds = 0;
+};
+
+/// Chains first, first + step, ... of `count`, folded by halving: one that is missing adds nothing.
+template <int count, int first, int step, class T>
+FORNAX_NUMERIC_FN T folded(const T* chain) {
+  if constexpr (first + step < count)
+    return folded<count, first, 2 * step>(chain) + folded<count, first + step, 2 * step>(chain);
+  else
+    return chain[first];
+}
+
+template <int chains>
+void fold_group(const Group& group, float* sum, std::int64_t rows) {
+  num::for_vectors(0, rows, [&](std::int64_t i, auto zero) FORNAX_LAMBDA {
+    decltype(zero) chain[chains];
+    for (int c = 0; c < chains; ++c) {
+      chain[c] = decltype(zero)(-0.0f) + num::load(group.line[c] + i, zero);
+      if (c < group.seconds) chain[c] = chain[c] + num::load(group.second[c] + i, zero);
+    }
+    num::store(folded<chains, 0, 1>(chain), sum + i);
+  });
+}
+
+/// sum[r] = chains first, first + step, ... of row r. `room` is for as many sums, where chains are
+/// long.
+void sum_group(const Lines& s, std::int64_t first, int step, float* sum, float* room) {
+  using Fold = void (*)(const Group&, float*, std::int64_t);
+  constexpr Fold folds[] = {fold_group<1>, fold_group<2>, fold_group<3>, fold_group<4>,
+                            fold_group<5>, fold_group<6>, fold_group<7>, fold_group<8>};
+  static_assert(std::size(folds) == kLinesOfGroup);
+  Group group;
+  for (std::int64_t c = first; c < s.chains(); c += step) {
+    float* whole = room + group.chains * kSumsApart;
+    if (!s.has_short_chains()) sum_chain(s, c, whole);
+    if (s.has_short_chains() && c + num::kChains < s.count)
+      group.second[group.seconds++] = s.line(c + num::kChains);
+    group.line[group.chains++] = s.has_short_chains() ? s.line(c) : whole;
+  }
+  folds[group.chains - 1](group, sum, s.rows);
+}
+
+/// sum[r] = the elements of row r, folded as ordered_sum.h says. Further sums wait behind it.
+void sum_chunk(const Lines& s, float* sum) {
+  const int groups = s.groups();
+  const auto begun = static_cast<int>(std::min<std::int64_t>(groups, s.count));
+  for (int g = 0; g < begun; ++g)
+    sum_group(s, g, groups, sum + g * kSumsApart, sum + groups * kSumsApart);
+  for (int half = groups / 2; half > 0; half /= 2)
+    for (int g = 0; g < half && g + half < begun; ++g) {
+      const float* right = sum + (g + half) * kSumsApart;
+      sum_lines<true, 1>(&right, sum + g * kSumsApart, s.rows);
+    }
 }
 
 /// Rows [begin, end): neighbours lie side by side, a vector sums as many rows as it has lanes.
 void side_by_side_sums(const RowSums& s, std::int64_t begin, std::int64_t end) {
-  float sum[8 * kRowsAtOnce];  // a fold halves 128 chains seven times
-  const float* const folded = sum;
+  alignas(64) float sum[kMostGroups * kSumsApart];
+  const float* const total = sum;
   for_pieces(s, begin, end, [&](const float* x, float* y, std::int64_t rows) FORNAX_LAMBDA {
     for (std::int64_t r = 0; r < rows; r += kRowsAtOnce) {
       Lines lines{x + r, s.walk.reduced, 0, 0, std::min(kRowsAtOnce, rows - r)};
       for (std::int64_t i = 0; i < lines.rows; ++i) y[r + i] = -0.0f;
       for (; lines.first < s.walk.columns; lines.first += num::kSumChunk) {
         lines.count = std::min(num::kSumChunk, s.walk.columns - lines.first);
-        fold_lines(lines, 0, 1, sum);
-        sum_lines<Terms::go_on, 1>(&folded, y + r, lines.rows);
+        sum_chunk(lines, sum);
+        sum_lines<true, 1>(&total, y + r, lines.rows);
       }
       for (std::int64_t i = 0; i < lines.rows; ++i) y[r + i] = y[r + i] / s.divisor;
     }
