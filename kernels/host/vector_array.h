@@ -79,6 +79,16 @@ FORNAX_NUMERIC_FN void for_vectors(std::int64_t begin, std::int64_t end, const V
   for (; i < end; ++i) visit(i, 0.0f);
 }
 
+/// The same without the Quad: what is read from memory in several streams is read quicker by loads
+/// that each go along one of them, line by line. With four a stream Zen 5 took 1.5 times as long.
+template <class Visit>
+FORNAX_NUMERIC_FN void for_single_vectors(std::int64_t begin, std::int64_t end,
+                                          const Visit& visit) {
+  std::int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) visit(i, Vector());
+  for (; i < end; ++i) visit(i, 0.0f);
+}
+
 /// Asks for the lines of a Quad, past the end of an array in vain: hardware that runs ahead of a
 /// loop with much arithmetic keeps fewer lines under way than memory needs.
 FORNAX_NUMERIC_FN void fetch(Lines<const float> lines) {
@@ -197,6 +207,21 @@ FORNAX_NUMERIC_FN void column_chains(std::int64_t begin, std::int64_t end, std::
     for (; c + kLanes <= columns; c += kLanes) rest(Vector());
     for (; c < columns; ++c) rest(0.0f);
   }
+}
+
+/// The same of two pieces of `rows` rows, one behind the other, that are not in a cache: row by
+/// row, in two streams. `out` is two rows.
+template <class Term>
+FORNAX_NUMERIC_FN void two_column_chains(std::int64_t begin, std::int64_t rows,
+                                         std::int64_t columns, float* out, const Term& term) {
+  for (std::int64_t c = 0; c < 2 * columns; ++c) out[c] = -0.0f;
+  for (std::int64_t row = begin; row < begin + rows; ++row)
+    for_single_vectors(0, columns, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
+      float *first = out + c, *second = first + columns;
+      const auto sum = load(first, zero) + term(row, c, zero);
+      const auto other = load(second, zero) + term(row + rows, c, zero);
+      store(sum, first), store(other, second);
+    });
 }
 
 }  // namespace fornax::numeric::HWY_NAMESPACE

@@ -34,43 +34,50 @@ HWY_BEFORE_NAMESPACE();
 namespace fornax::normalization::HWY_NAMESPACE {
 namespace num = numeric::HWY_NAMESPACE;
 
-/// Calls body(c, T()) for channels c, a vector of them at a time, then one by one.
-template <class Body>
-FORNAX_NUMERIC_FN void for_channels(std::int64_t channels, const Body& body) {
-  std::int64_t c = 0;
-  for (; c + num::kLanes <= channels; c += num::kLanes) body(c, num::Vector());
-  for (; c < channels; ++c) body(c, float());
+/// The sums over the rows of a chunk, or of two with a row of `out` for each.
+template <class Term>
+FORNAX_NUMERIC_FN void sum_chunks(std::int64_t begin, std::int64_t end, std::int64_t channels,
+                                  float* out, const Term& term) {
+  constexpr std::int64_t rows = kernels::kColumnSumChunk;
+  if (end - begin == 2 * rows) return num::two_column_chains(begin, rows, channels, out, term);
+  for (; begin < end; begin += rows, out += channels)
+    num::column_chains(begin, std::min(begin + rows, end), channels, out, term);
 }
 
-void sum_chunk(const float* x, std::int64_t channels, std::int64_t begin, std::int64_t end,
-               float* out) {
-  num::column_chains(begin, end, channels, out,
-                     [=](std::int64_t row, std::int64_t c, auto zero)
-                         FORNAX_LAMBDA { return num::load(x + row * channels + c, zero); });
+void sums(const BatchNorm& b, std::int64_t begin, std::int64_t end, float* out) {
+  sum_chunks(begin, end, b.channels, out,
+             [&](std::int64_t row, std::int64_t c, auto zero)
+                 FORNAX_LAMBDA { return num::load(b.x + row * b.channels + c, zero); });
 }
 
-void deviation_chunk(const BatchNorm& b, std::int64_t begin, std::int64_t end, float* out) {
-  num::column_chains(begin, end, b.channels, out,
-                     [&](std::int64_t row, std::int64_t c, auto zero) FORNAX_LAMBDA {
-                       return num::squared_deviation(num::load(b.x + row * b.channels + c, zero),
-                                                     num::load(b.mean + c, zero));
-                     });
+void deviations(const BatchNorm& b, std::int64_t begin, std::int64_t end, float* out) {
+  sum_chunks(begin, end, b.channels, out,
+             [&](std::int64_t row, std::int64_t c, auto zero) FORNAX_LAMBDA {
+               return num::squared_deviation(num::load(b.x + row * b.channels + c, zero),
+                                             num::load(b.mean + c, zero));
+             });
 }
 
-void scale_gradient_chunk(const BatchNorm& b, std::int64_t begin, std::int64_t end, float* out) {
-  num::column_chains(
-      begin, end, b.channels, out, [&](std::int64_t row, std::int64_t c, auto zero) FORNAX_LAMBDA {
-        const std::int64_t i = row * b.channels + c;
-        return num::scale_gradient_term(num::load(b.dy + i, zero), num::load(b.x + i, zero),
-                                        num::load(b.mean + c, zero),
-                                        num::load(b.inverse + c, zero));
-      });
+/// Of one chunk: the sums of dy, and of what the scale's gradient adds.
+void gradient_sums(const BatchNorm& b, std::int64_t begin, std::int64_t end, float* shift,
+                   float* scale) {
+  for (std::int64_t c = 0; c < b.channels; ++c) shift[c] = scale[c] = -0.0f;
+  for (std::int64_t row = begin; row < end; ++row)
+    num::for_single_vectors(0, b.channels, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
+      const std::int64_t i = row * b.channels + c;
+      const auto dy = num::load(b.dy + i, zero);
+      num::store(num::load(shift + c, zero) + dy, shift + c);
+      const auto term =
+          num::scale_gradient_term(dy, num::load(b.x + i, zero), num::load(b.mean + c, zero),
+                                   num::load(b.inverse + c, zero));
+      num::store(num::load(scale + c, zero) + term, scale + c);
+    });
 }
 
 /// out[c] = the chunk sums added in order, divided by `divisor`.
 void add_chunks(const float* sums, std::int64_t chunks, std::int64_t channels, float divisor,
                 float* out) {
-  for_channels(channels, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
+  num::for_single_vectors(0, channels, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
     using T = decltype(zero);
     T total = T(-0.0f);
     for (std::int64_t k = 0; k < chunks; ++k)
@@ -81,7 +88,7 @@ void add_chunks(const float* sums, std::int64_t chunks, std::int64_t channels, f
 
 void move_running(const float* running, const float* batch, float* moved, float momentum,
                   std::int64_t channels) {
-  for_channels(channels, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
+  num::for_single_vectors(0, channels, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
     using T = decltype(zero);
     num::store(
         num::move_running(num::load(running + c, T()), num::load(batch + c, T()), T(momentum)),
@@ -91,7 +98,7 @@ void move_running(const float* running, const float* batch, float* moved, float 
 
 void slopes(const float* variance, const float* scale, float epsilon, float* inverse, float* slope,
             std::int64_t channels) {
-  for_channels(channels, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
+  num::for_single_vectors(0, channels, [&](std::int64_t c, auto zero) FORNAX_LAMBDA {
     using T = decltype(zero);
     const T one = num::inverse_deviation(num::load(variance + c, T()), T(epsilon));
     num::store(one, inverse + c);
@@ -152,20 +159,22 @@ float* workspace_vector(const KernelArgs& args, std::int64_t channels, std::int6
   return reinterpret_cast<float*>(args.workspace.data()) + which * channels;
 }
 
-/// Calls chunk(first row, last row, where its sums go) for chunks shared by threads, from the last
-/// one on if `backwards`: what a pass before has left in the caches is then read from there.
-template <class Chunk>
-void for_chunks(const KernelArgs& args, const BatchNorm& b, bool backwards, const Chunk& chunk) {
+/// Calls chunks(first row, last row, where the sums go) for every two chunks, or a last one, shared
+/// by threads; from the last ones on if `backwards`: what a pass before has left in the caches is
+/// then read from there.
+template <class Chunks>
+void for_chunks(const KernelArgs& args, const BatchNorm& b, bool backwards, const Chunks& chunks) {
   float* sums = workspace_vector(args, b.channels, kVectors);
-  const std::int64_t chunks = chunks_of(b.rows);
-  const std::int64_t grain = host::rows_of_part(kColumnSumChunk * b.channels);
-  host::parallel_for(chunks, grain, args.threads, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t i = first; i < last; ++i) {
-      const std::int64_t k = backwards ? chunks - 1 - i : i;
-      chunk(k * kColumnSumChunk, std::min(b.rows, (k + 1) * kColumnSumChunk),
-            sums + k * b.channels);
-    }
-  });
+  constexpr std::int64_t two = 2 * kColumnSumChunk;
+  const std::int64_t pairs = (b.rows + two - 1) / two;
+  host::parallel_for(pairs, host::rows_of_part(two * b.channels), args.threads,
+                     [&](std::int64_t first, std::int64_t last) {
+                       for (std::int64_t i = first; i < last; ++i) {
+                         const std::int64_t k = backwards ? pairs - 1 - i : i;
+                         chunks(k * two, std::min(b.rows, (k + 1) * two),
+                                sums + 2 * k * b.channels);
+                       }
+                     });
 }
 
 template <class Rows>
@@ -202,12 +211,12 @@ void launch_train(const KernelArgs& args) {
   const auto momentum = static_cast<float>(args.attributes->number("momentum"));
   const float* sums = workspace_vector(args, b.channels, kVectors);
   for_chunks(args, b, false, [&](std::int64_t begin, std::int64_t end, float* out) {
-    FORNAX_DISPATCH(sum_chunk)(b.x, b.channels, begin, end, out);
+    FORNAX_DISPATCH(sums)(b, begin, end, out);
   });
   FORNAX_DISPATCH(add_chunks)(sums, chunks_of(b.rows), b.channels, count, mean);
   b.mean = mean;
   for_chunks(args, b, true, [&](std::int64_t begin, std::int64_t end, float* out) {
-    FORNAX_DISPATCH(deviation_chunk)(b, begin, end, out);
+    FORNAX_DISPATCH(deviations)(b, begin, end, out);
   });
   FORNAX_DISPATCH(add_chunks)(sums, chunks_of(b.rows), b.channels, count, variance);
   FORNAX_DISPATCH(add_chunks)(sums, chunks_of(b.rows), b.channels, count_less_1, unbiased);
@@ -234,10 +243,9 @@ void launch_gradient(const KernelArgs& args) {
   (args.in[4].as<float>(), args.in[2].as<float>(), epsilon, b.inverse, b.slope, b.channels);
   const std::int64_t chunks = chunks_of(b.rows), all = chunks * b.channels;
   const float* sums = workspace_vector(args, b.channels, kVectors);
-  // Both sums of a chunk while its dy is in a cache.
   for_chunks(args, b, false, [&](std::int64_t begin, std::int64_t end, float* out) {
-    FORNAX_DISPATCH(sum_chunk)(b.dy, b.channels, begin, end, out);
-    FORNAX_DISPATCH(scale_gradient_chunk)(b, begin, end, out + all);
+    for (; begin < end; begin += kColumnSumChunk, out += b.channels) FORNAX_DISPATCH(gradient_sums)
+    (b, begin, std::min(begin + kColumnSumChunk, end), out, out + all);
   });
   FORNAX_DISPATCH(add_chunks)(sums, chunks, b.channels, 1, d_shift);
   FORNAX_DISPATCH(add_chunks)(sums + all, chunks, b.channels, 1, d_scale);
