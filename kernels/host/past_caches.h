@@ -72,7 +72,7 @@ struct StreamedPieces {
   /// Writes what still waits. What was streamed is in memory before another thread is told.
   void end();
 
-  static constexpr std::int64_t kRoom = 2048, kAhead = 2048;
+  static constexpr std::int64_t kRoom = 512, kAhead = 2048;
   /// Of the instruction set.
   void (*add_piece)(StreamedPieces& pieces, const std::byte* from, std::int64_t bytes);
   std::byte* line;           ///< where waiting[0] goes

@@ -174,10 +174,14 @@ class RowPieces {
 template <class T>
 void stream_rows(const Copy<T>& c, std::int64_t begin, std::int64_t end) {
   const std::int64_t stream = (end - begin) / host::kStreams;
+  const std::int64_t row_bytes = c.walk.row_elements() * std::int64_t{sizeof(T)};
+  // What a stream asks for ahead is what it takes in its next turn.
+  const std::int64_t turn = std::max<std::int64_t>(1, host::StreamedPieces::kAhead / row_bytes);
   RowPieces<T> at[] = {
       {c, begin}, {c, begin + stream}, {c, begin + 2 * stream}, {c, begin + 3 * stream}};
-  for (std::int64_t r = 0; r < stream; ++r)
-    for (RowPieces<T>& pieces : at) pieces.next();
+  for (std::int64_t r = 0; r < stream; r += turn)
+    for (RowPieces<T>& pieces : at)
+      for (std::int64_t i = r; i < std::min(r + turn, stream); ++i) pieces.next();
   for (std::int64_t r = host::kStreams * stream; r < end - begin; ++r) at[3].next();
   for (RowPieces<T>& pieces : at) pieces.end();
 }
