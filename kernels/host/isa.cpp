@@ -88,4 +88,13 @@ const char* name(Isa isa) {
   return "unknown";
 }
 
+ReadAhead read_ahead_of_processor() {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_is("amd") ? ReadAhead::along : ReadAhead::streams;
+#else
+  return ReadAhead::streams;
+#endif
+}
+
 }  // namespace fornax::host

@@ -85,15 +85,32 @@ HWY_INLINE void turn_rows(const Transpose& t, std::int64_t i, std::int64_t j, st
     turn<1, streamed>(from + part * t.from_stride, t.from_stride, to + part, t.to_stride);
 }
 
+/// How far ahead rows are asked for, and how much of each at once: memory hands over 512 bytes of a
+/// row quicker than a line of each of many.
+constexpr std::int64_t lines_ahead = 8, ahead = lines_ahead * line;
+
+/// While columns [column, column + line) of the rows [i, i + line) are turned, some of these rows
+/// are asked for, so that all are when their lines before are done.
+HWY_INLINE void fetch_ahead(const Transpose& t, std::int64_t i, std::int64_t column) {
+  constexpr std::int64_t rows = line / lines_ahead;
+  const std::int64_t row = i + column / line % lines_ahead * rows;
+  const std::int64_t at = column / ahead * ahead + ahead;
+  for (std::int64_t r = row; r < std::min(row + rows, t.rows); ++r)
+    for (std::int64_t j = at; j < std::min(at + ahead, t.source_columns); j += line)
+      __builtin_prefetch(t.from + r * t.from_stride + j, 0, 2);
+}
+
 /// A line of columns goes through all its rows before the next: a line of the source is used up
 /// while it is in L1, and neighbours in the result are written one after another, lines whole.
 template <bool streamed>
 HWY_ATTR void turn_all(const Transpose& t) {
   const std::int64_t rows = t.rows / lanes * lanes, columns = t.columns / lanes * lanes;
   for (std::int64_t first = 0; first < columns; first += line)
-    for (std::int64_t i = 0; i < rows; i += line)
+    for (std::int64_t i = 0; i < rows; i += line) {
+      fetch_ahead(t, i, first);
       for (std::int64_t j = first; j < std::min(first + line, columns); j += lanes)
         turn_rows<streamed>(t, i, j, rows);
+    }
   for (std::int64_t j = 0; j < t.columns; ++j)
     for (std::int64_t i = j < columns ? rows : 0; i < t.rows; ++i)
       t.to[j * t.to_stride + i] = t.from[i * t.from_stride + j];

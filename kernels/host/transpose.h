@@ -12,6 +12,9 @@ struct Transpose {
   float* to;
   std::int64_t to_stride;
   bool streamed;  ///< past the caches: to and to_stride are whole lines; Writer::end() after it
+  /// Columns that rows have from `from` on, for those behind this transpose that a next one goes on
+  /// with: what lies ahead is asked for. 0: nothing is.
+  std::int64_t source_columns = 0;
 };
 void transpose(const Transpose& t);
 

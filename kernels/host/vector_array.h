@@ -79,8 +79,8 @@ FORNAX_NUMERIC_FN void for_vectors(std::int64_t begin, std::int64_t end, const V
   for (; i < end; ++i) visit(i, 0.0f);
 }
 
-/// The same without the Quad: what is read from memory in several streams is read quicker by loads
-/// that each go along one of them, line by line. With four a stream Zen 5 took 1.5 times as long.
+/// The same without the Quad: each load goes along its array line by line, see ReadAhead::along in
+/// isa.h.
 template <class Visit>
 FORNAX_NUMERIC_FN void for_single_vectors(std::int64_t begin, std::int64_t end,
                                           const Visit& visit) {

@@ -228,11 +228,13 @@ class Strips {
   void copy_tile(const float* from, float* to, std::int64_t tile) const {
     const std::int64_t width = walk_.row_elements(), stride = walk_.stride[0][walk_.rank - 1];
     const std::int64_t first = tile % down_ * kRows, column = tile / down_ % across_ * kColumns;
+    const std::int64_t left = group_ - first;
     const std::int64_t row = tile / down_ / across_ * group_ + first;
     std::int64_t offset[1];
     walk_.row_offsets(row, offset);
     host::transpose({from + offset[0] + column * stride, stride, std::min(kColumns, width - column),
-                     std::min(kRows, group_ - first), to + row * width + column, width, streamed_});
+                     std::min(kRows, left), to + row * width + column, width, streamed_,
+                     streamed_ ? left : 0});
   }
 
   static constexpr std::int64_t kRows = 512, kColumns = 32;

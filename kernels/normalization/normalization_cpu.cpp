@@ -39,7 +39,8 @@ template <class Term>
 FORNAX_NUMERIC_FN void sum_chunks(std::int64_t begin, std::int64_t end, std::int64_t channels,
                                   float* out, const Term& term) {
   constexpr std::int64_t rows = kernels::kColumnSumChunk;
-  if (end - begin == 2 * rows) return num::two_column_chains(begin, rows, channels, out, term);
+  if (end - begin == 2 * rows && host::reads_along())
+    return num::two_column_chains(begin, rows, channels, out, term);
   for (; begin < end; begin += rows, out += channels)
     num::column_chains(begin, std::min(begin + rows, end), channels, out, term);
 }

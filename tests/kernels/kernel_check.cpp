@@ -146,6 +146,20 @@ class Streaming {
   std::int64_t before_;
 };
 
+/// While it lives, kernels go through memory in the order that is quick for such hardware.
+class ReadingAhead {
+ public:
+  explicit ReadingAhead(host::ReadAhead ahead) : before_(host::read_ahead) {
+    host::read_ahead = ahead;
+  }
+  ~ReadingAhead() { host::read_ahead = before_; }
+  ReadingAhead(const ReadingAhead&) = delete;
+  ReadingAhead& operator=(const ReadingAhead&) = delete;
+
+ private:
+  host::ReadAhead before_;
+};
+
 /// With every instruction set, in every place, in the caches and past them; until one fails.
 void run_everywhere(Trial trial, const NodeSignature& types, const NodeOperands& reference,
                     const kernels::StepState& step) {
@@ -177,6 +191,7 @@ bool try_cpu_kernel(const Kernel& kernel, const NodeSignature& types, const Node
       return false;
     }
     const auto bound = kernel.bind ? kernel.bind(types.signature(), offer, model) : nullptr;
+    const ReadingAhead order(threads == 2 ? host::ReadAhead::along : host::ReadAhead::streams);
     run_everywhere({kernel, types.node, offer, bound, threads, nullptr, ""}, types, reference,
                    step);
     if (testing::Test::HasFailure()) break;
