@@ -57,7 +57,7 @@ FORNAX_NUMERIC_FN void activation_gradient_array(kernels::Activation kind, const
         [=](auto i, auto zero) FORNAX_LAMBDA {
           return activation_gradient(k, load(dy + i, zero), load(saved + i, zero));
         },
-        dy + kFetchedAhead, saved + kFetchedAhead);
+        dy + kTwoFetchedAhead, saved + kTwoFetchedAhead);
   });
 }
 

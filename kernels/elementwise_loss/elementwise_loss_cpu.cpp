@@ -45,8 +45,8 @@ struct Logistic {
   template <class Index, class T>
   FORNAX_NUMERIC_FN T operator()(Index i, T zero) const {
     if constexpr (std::is_same_v<T, num::Quad>) {
-      num::fetch(x + num::kFetchedAhead + i);
-      num::fetch(target + num::kFetchedAhead + i);
+      num::fetch(x + num::kTwoFetchedAhead + i);
+      num::fetch(target + num::kTwoFetchedAhead + i);
     }
     return num::logistic_loss(num::load(x + i, zero), num::load(target + i, zero));
   }

@@ -6,6 +6,7 @@
 #define FORNAX_VECTOR_ARRAY_TOGGLE
 #endif
 
+#include "kernels/host/isa.h"
 #include "kernels/host/past_caches.h"
 
 #ifndef FORNAX_PLACES
@@ -95,8 +96,10 @@ FORNAX_NUMERIC_FN void fetch(Lines<const float> lines) {
   for (int l = 0; l < kLinesOfQuad; ++l) hwy::Prefetch(lines.first + l * lines.apart);
 }
 FORNAX_NUMERIC_FN void fetch(const float* at) { fetch(Lines<const float>{at, kLine}); }
-/// How far ahead of their use, in floats, a loop over an array asks for them: measured.
-constexpr std::int64_t kFetchedAhead = 256;
+/// How far ahead of their use, in floats, a loop over an array, or over two, asks for them:
+/// measured.
+FORNAX_NUMERIC_FN std::int64_t fetched_ahead() { return host::reads_along() ? 768 : 256; }
+constexpr std::int64_t kTwoFetchedAhead = 256;
 
 /// fill_array past the caches of kStreams streams, a line of each at a time.
 template <class Term, class... Float>
@@ -177,7 +180,7 @@ FORNAX_NUMERIC_FN void map(const float* in, float* out, std::int64_t count,
   fill_array(
       out, count, streamed,
       [&](auto i, auto zero) FORNAX_LAMBDA { return function(load(in + i, zero)); },
-      in + kFetchedAhead);
+      in + fetched_ahead());
 }
 
 /// out[c] = the chain of term(row, c, zero) over the rows [begin, end) in order, from -0.0, of

@@ -119,7 +119,7 @@ void normalize_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
           return num::batch_norm(num::load(x + c, zero), at(b.mean), at(b.slope), at(b.shift));
         };
       },
-      first + num::kFetchedAhead);
+      first + num::fetched_ahead());
   num::end_streams(b.streamed);
 }
 
@@ -138,7 +138,7 @@ void gradient_rows(const BatchNorm& b, std::int64_t begin, std::int64_t end) {
           return num::batch_norm_gradient(num::load(dy + c, zero), num::load(x + c, zero), channel);
         };
       },
-      dys + num::kFetchedAhead, xs + num::kFetchedAhead);
+      dys + num::kTwoFetchedAhead, xs + num::kTwoFetchedAhead);
   num::end_streams(b.streamed);
 }
 

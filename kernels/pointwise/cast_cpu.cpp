@@ -42,9 +42,10 @@ FORNAX_NUMERIC_FN void narrow_array(const float* x, std::uint16_t* y, std::int64
   const auto two = [&](std::int64_t at) FORNAX_LAMBDA {
     num::store_halves(convert(num::load(x + at, num::Pair<num::Vector>())), y + at, streamed);
   };
+  const float* fetched = x + num::fetched_ahead();
   const auto whole_line = [&](std::int64_t at) FORNAX_LAMBDA {
     for (std::int64_t ahead = 0; ahead < line; ahead += numeric::kLine)
-      hwy::Prefetch(x + at + num::kFetchedAhead + ahead);
+      hwy::Prefetch(fetched + at + ahead);
     for (std::int64_t past = 0; past < line; past += step) two(at + past);
   };
   if (const std::int64_t apart = streamed * host::lines_of_stream((count - i) / line) * line) {

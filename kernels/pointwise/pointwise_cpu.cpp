@@ -85,11 +85,11 @@ void row_by_vector(const Row& row) {
     else
       num::fill_streams(row.out, {0, row.count, row.apart}, term, fetched...);
   };
-  if constexpr (a && !b && !c) return fill(row.in[0] + num::kFetchedAhead);
+  if constexpr (a && !b && !c) return fill(row.in[0] + num::fetched_ahead());
   if constexpr (a && b && !c)
     return row.in_every_row[1]
-               ? fill(row.in[0] + num::kFetchedAhead)
-               : fill(row.in[0] + num::kFetchedAhead, row.in[1] + num::kFetchedAhead);
+               ? fill(row.in[0] + num::fetched_ahead())
+               : fill(row.in[0] + num::kTwoFetchedAhead, row.in[1] + num::kTwoFetchedAhead);
   fill();
 }
 
