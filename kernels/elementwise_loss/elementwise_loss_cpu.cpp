@@ -60,8 +60,8 @@ void squared_sums(const Losses& l, std::int64_t begin, std::int64_t end) {
         k * kChunk, std::min(l.count, (k + 1) * kChunk), Squared{l.x, l.target});
 }
 void logistic_sums(const Losses& l, std::int64_t begin, std::int64_t end) {
-  num::ordered_chunk_sums<num::Vector, num::kLanes>(begin, end, l.count, Logistic{l.x, l.target},
-                                                    l.sums);
+  num::ordered_chunk_sums<num::Vector, num::kLanes, 2>(begin, end, l.count, Logistic{l.x, l.target},
+                                                       l.sums);
 }
 void squared_losses(const float* x, const float* target, float* losses, std::int64_t count) {
   num::fill_array(losses, count, false, Squared{x, target});

@@ -82,19 +82,20 @@ FORNAX_NUMERIC_FN float ordered_chunk(std::int64_t begin, std::int64_t end, cons
 /// Chunks that are summed in turns: memory hands over several streams quicker than one.
 constexpr int kChunksAtOnce = 4;
 
-/// sums[k] = the sum of chunk k of `count` elements for k in [begin, end).
-template <class T, int lanes, class Term>
+/// sums[k] = the sum of chunk k of `count` elements for k in [begin, end). at_once: fewer for terms
+/// that read several arrays, whose chains then stay in registers.
+template <class T, int lanes, int at_once = kChunksAtOnce, class Term>
 FORNAX_NUMERIC_FN void ordered_chunk_sums(std::int64_t begin, std::int64_t end, std::int64_t count,
                                           const Term& term, float* sums) {
   const auto last_of = [=](std::int64_t k) {
     return count - k < kSumChunk ? count : k + kSumChunk;
   };
   std::int64_t k = begin;
-  for (; (k + kChunksAtOnce) * kSumChunk <= count && k + kChunksAtOnce <= end; k += kChunksAtOnce) {
-    Chains<T, lanes> chains[kChunksAtOnce];
+  for (; (k + at_once) * kSumChunk <= count && k + at_once <= end; k += at_once) {
+    Chains<T, lanes> chains[at_once];
     for (std::int64_t i = k * kSumChunk; i < (k + 1) * kSumChunk; i += kChains)
-      for (int c = 0; c < kChunksAtOnce; ++c) chains[c].take(i + c * kSumChunk, term);
-    for (int c = 0; c < kChunksAtOnce; ++c) sums[k + c] = chains[c].sum_with_rest(0, 0, term);
+      for (int c = 0; c < at_once; ++c) chains[c].take(i + c * kSumChunk, term);
+    for (int c = 0; c < at_once; ++c) sums[k + c] = chains[c].sum_with_rest(0, 0, term);
   }
   for (; k < end; ++k)
     sums[k] = ordered_chunk<T, lanes>(k * kSumChunk, last_of(k * kSumChunk), term);
