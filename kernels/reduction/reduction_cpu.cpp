@@ -10,6 +10,7 @@
 
 #include "kernels/host/offer.h"
 #include "kernels/host/parallel.h"
+#include "kernels/host/row_kernel.h"
 #include "kernels/layout/contiguous.h"
 #include "kernels/reduction/column_sum_cpu.h"
 #include "kernels/reduction/row_sum_walk.h"
@@ -255,14 +256,14 @@ Offer offer_row_sum_of_copy(const Signature& s, const DeviceModel&) {
   const RowSumWalk walk = walk_of(s.in[0], s.attributes);
   return host::offer_f32(s, "row_sum_of_copy", copy_bytes(s.in[0]) + chunk_sums_bytes(walk));
 }
-RowSums row_sums_of(const KernelArgs& args) {
-  return {args.in[0].as<float>(), *static_cast<const RowSumWalk*>(args.bound),
+RowSums row_sums_of(const KernelArgs& args, const RowSumWalk& walk) {
+  return {args.in[0].as<float>(), walk,
           static_cast<float>(number_or(*args.attributes, "divisor", 1)), args.out[0].as<float>()};
 }
 
 void launch_row_sum(const KernelArgs& args) {
   using namespace fornax::reduction;
-  const RowSums task = row_sums_of(args);
+  const RowSums task = row_sums_of(args, *static_cast<const RowSumWalk*>(args.bound));
   const RowSumWalk& walk = task.walk;
   if (!shares_row(walk)) {
     host::parallel_for(walk.rows, host::rows_of_part(walk.columns), args.threads,
@@ -282,7 +283,7 @@ void launch_row_sum(const KernelArgs& args) {
 
 void launch_side_by_side(const KernelArgs& args) {
   using namespace fornax::reduction;
-  const RowSums task = row_sums_of(args);
+  const RowSums task = row_sums_of(args, *static_cast<const RowSumWalk*>(args.bound));
   const std::int64_t grain = round_up(host::rows_of_part(task.walk.columns), kColumnsOfPart);
   host::parallel_for(task.walk.rows, grain, args.threads,
                      [&](std::int64_t begin, std::int64_t end) {
@@ -290,13 +291,49 @@ void launch_side_by_side(const KernelArgs& args) {
                      });
 }
 
+/// Rows of the last axis, each summed; or all of them as one row, of whose chunks every band has
+/// whole ones.
+bool plan_row_sum(const Signature& s, host::RowPlan& plan) {
+  const RowSumWalk walk = walk_of(s.in[0], s.attributes);
+  if (!host::plan_rows_of(s.in[0].shape, plan)) return false;
+  const std::int64_t width = s.in[0].shape[-1];
+  const bool every_row = walk.columns == width;
+  plan.in = {host::RowAccess::rows};
+  plan.out = {every_row ? host::RowAccess::rows : host::RowAccess::whole};
+  if (!every_row) plan.kept_bytes = 4 * chunk_count(walk.columns, numeric::kSumChunk);
+  return every_row || (walk.rows == 1 && host::kBandRows * width % numeric::kSumChunk == 0);
+}
+void row_sum_band(const KernelArgs& args, const host::RowBand& band) {
+  using namespace fornax::reduction;
+  const TensorType& x = *args.in[0].type;
+  const bool every_row = args.out[0].elements() == band.count;
+  const RowSumWalk walk = row_sum_walk(x, every_row ? 1 : 0);
+  RowSums task = row_sums_of(args, walk);
+  if (every_row) return FORNAX_DISPATCH(row_sums)(task, 0, band.count);
+  const std::int64_t first = band.first * x.shape[-1] / numeric::kSumChunk;
+  FORNAX_DISPATCH(chunk_sums)
+  (task, reinterpret_cast<float*>(band.kept) + first, 0,
+   chunk_count(walk.columns, numeric::kSumChunk));
+}
+void finish_row_sum(const KernelArgs& args, std::byte* kept) {
+  const auto& walk = *static_cast<const RowSumWalk*>(args.bound);
+  if (walk.rows > 1) return;
+  const reduction::RowSums task = row_sums_of(args, walk);
+  task.y[0] = numeric::ordered_sum_of_chunks(reinterpret_cast<const float*>(kept),
+                                             chunk_count(walk.columns, numeric::kSumChunk)) /
+              task.divisor;
+}
+constexpr host::RowKernel kRowSumByRows{plan_row_sum, nullptr, row_sum_band, nullptr,
+                                        finish_row_sum};
+
 void launch_row_sum_of_copy(const KernelArgs& args) {
   launch_on_copy(args, copy_contiguous_cpu, launch_row_sum);
 }
 
 const Kernel kKernels[] = {
     {"row_sum", "row_sum_side_by_side", offer_side_by_side, bind_walk, launch_side_by_side},
-    {"row_sum", "row_sum_128_chains", offer_row_sum, bind_walk, launch_row_sum},
+    {"row_sum", "row_sum_128_chains", offer_row_sum, bind_walk, launch_row_sum, false,
+     &kRowSumByRows},
     {"row_sum", "row_sum_of_copy", offer_row_sum_of_copy, bind_walk_of_copy,
      launch_row_sum_of_copy},
     kColumnSumCpu,

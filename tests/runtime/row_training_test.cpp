@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstring>
 #include <random>
 
 #include "runtime/device/row_run.h"
@@ -133,6 +134,49 @@ INSTANTIATE_TEST_SUITE_P(
         Problem{
             "regression_dropped", {12, 20, 20, 3}, 3100, "gelu_tanh", "mean_squared_error", 0.1}),
     [](const auto& tested) { return tested.param.name; });
+
+/// Sums of what is computed by rows go by bands with it, each row's or of all.
+TEST(ByBandsSums, HaveTheBitsOfTheReference) {
+  const std::int64_t before = banded_bytes.exchange(0);
+  struct Case {
+    Shape shape;
+    std::vector<int> axes;
+    bool by_bands;
+  };
+  const Case cases[] = {{{3300, 70}, {1}, true},      {{3, 1100, 40}, {-1}, true},
+                        {{3300, 512}, {0, 1}, true},  {{5, 700, 1024}, {0, 1, 2}, true},
+                        {{3300, 500}, {0, 1}, false}, {{5, 700, 512}, {1, 2}, false}};
+  for (const Case& one : cases) {
+    int runs = 0;
+    const auto value = [&](const Device& device) {
+      Graph graph;
+      const Value x = graph.parameter("x", one.shape, normal(0, 1));
+      const Value y = mean(square(x), one.axes);
+      State state = initialize(graph, device, {.seed = 3});
+      set_log_levels("plan=debug");
+      set_log_sink([&](const LogRecord& record) {
+        runs += std::string_view(record.message).rfind("by bands", 0) == 0;
+      });
+      Program program = compile(graph, state, {.outputs = {y}});
+      const auto result = program.run({});
+      set_log_sink({});
+      set_log_levels("warning");
+      const Tensor tensor = result.tensor(y);
+      const auto numbers = tensor.as<float>();
+      return std::vector<float>(numbers.begin(), numbers.end());
+    };
+    const std::vector<float> reference = value(Device::reference());
+    for (const int threads : {1, 2, 3}) {
+      runs = 0;
+      const std::vector<float> ours = value(Device::cpu(threads));
+      ASSERT_EQ(ours.size(), reference.size());
+      EXPECT_EQ(std::memcmp(ours.data(), reference.data(), 4 * ours.size()), 0)
+          << to_string(one.shape) << ", " << threads << " threads";
+      EXPECT_EQ(runs > 0, one.by_bands) << to_string(one.shape);
+    }
+  }
+  banded_bytes = before;
+}
 
 // A label out of range is found, its flat position too, and the next step is as if it had not been.
 TEST(ByBandsErrors, NameTheFirstBadLabel) {
