@@ -212,8 +212,8 @@ FORNAX_NUMERIC_FN void column_chains(std::int64_t begin, std::int64_t end, std::
   }
 }
 
-/// The same of two pieces of `rows` rows, one behind the other, that are not in a cache: row by
-/// row, in two streams. `out` is two rows.
+/// The same of two pieces of `rows` rows, one behind the other, row by row: see ReadAhead::along in
+/// isa.h. `out` is two rows.
 template <class Term>
 FORNAX_NUMERIC_FN void two_column_chains(std::int64_t begin, std::int64_t rows,
                                          std::int64_t columns, float* out, const Term& term) {

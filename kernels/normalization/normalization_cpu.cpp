@@ -245,8 +245,10 @@ void launch_gradient(const KernelArgs& args) {
   const std::int64_t chunks = chunks_of(b.rows), all = chunks * b.channels;
   const float* sums = workspace_vector(args, b.channels, kVectors);
   for_chunks(args, b, false, [&](std::int64_t begin, std::int64_t end, float* out) {
-    for (; begin < end; begin += kColumnSumChunk, out += b.channels) FORNAX_DISPATCH(gradient_sums)
-    (b, begin, std::min(begin + kColumnSumChunk, end), out, out + all);
+    for (; begin < end; begin += kColumnSumChunk, out += b.channels) {
+      const std::int64_t last = std::min(begin + kColumnSumChunk, end);
+      FORNAX_DISPATCH(gradient_sums)(b, begin, last, out, out + all);
+    }
   });
   FORNAX_DISPATCH(add_chunks)(sums, chunks, b.channels, 1, d_shift);
   FORNAX_DISPATCH(add_chunks)(sums + all, chunks, b.channels, 1, d_scale);
