@@ -19,44 +19,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
-constexpr int lanes = HWY_LANES(float), blocks = lanes / 4, line = 16;
-static_assert(blocks == 1 || blocks == 2 || blocks == 4);
-
-/// column[4 b + q] = block b of each of groups[0 .. blocks)[q], in their order.
-HWY_INLINE void turn_blocks(const V (&groups)[blocks][4], int q, V* column) {
-  [[maybe_unused]] const D d;
-  if constexpr (blocks == 1) {
-    column[q] = groups[0][q];
-  } else if constexpr (blocks == 2) {
-    column[q] = hn::ConcatLowerLower(d, groups[1][q], groups[0][q]);
-    column[4 + q] = hn::ConcatUpperUpper(d, groups[1][q], groups[0][q]);
-  } else {
-    const V a = groups[0][q], b = groups[1][q], c = groups[2][q], e = groups[3][q];
-    const V even_ab = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(b), a);
-    const V odd_ab = hn::OddEvenBlocks(b, hn::SwapAdjacentBlocks(a));
-    const V even_ce = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(e), c);
-    const V odd_ce = hn::OddEvenBlocks(e, hn::SwapAdjacentBlocks(c));
-    column[q] = hn::ConcatLowerLower(d, even_ce, even_ab);
-    column[4 + q] = hn::ConcatLowerLower(d, odd_ce, odd_ab);
-    column[8 + q] = hn::ConcatUpperUpper(d, even_ce, even_ab);
-    column[12 + q] = hn::ConcatUpperUpper(d, odd_ce, odd_ab);
-  }
-}
-
-/// column[j] = element j of `lanes` rows.
-HWY_INLINE void load_turned(const float* row, std::int64_t stride, V (&column)[lanes]) {
-  V groups[blocks][4];
-#pragma GCC unroll 4
-  for (int g = 0; g < blocks; ++g) {
-    const D d;
-    const float* first = row + 4 * g * stride;
-    const V rows[] = {hn::LoadU(d, first), hn::LoadU(d, first + stride),
-                      hn::LoadU(d, first + 2 * stride), hn::LoadU(d, first + 3 * stride)};
-    turn_within_blocks(rows, groups[g]);
-  }
-#pragma GCC unroll 4
-  for (int q = 0; q < 4; ++q) turn_blocks(groups, q, column);
-}
+constexpr int lanes = HWY_LANES(float), line = 16;
 
 /// `parts` vectors of rows, `lanes` columns.
 template <int parts, bool streamed>
@@ -65,8 +28,10 @@ HWY_INLINE void turn(const float* from, std::int64_t from_stride, float* to,
   const D d;
   V column[parts][lanes];
 #pragma GCC unroll 4
-  for (int part = 0; part < parts; ++part)
-    load_turned(from + part * lanes * from_stride, from_stride, column[part]);
+  for (int part = 0; part < parts; ++part) {
+    const float* first = from + part * lanes * from_stride;
+    load_turned([=](int i) FORNAX_LAMBDA { return first + i * from_stride; }, column[part]);
+  }
 #pragma GCC unroll 16
   for (int j = 0; j < lanes; ++j)
     for (int part = 0; part < parts; ++part) {

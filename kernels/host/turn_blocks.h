@@ -27,6 +27,47 @@ HWY_INLINE void turn_within_blocks(const Vector (&row)[4], Vector (&column)[4]) 
   column[3] = hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23));
 }
 
+/// column[4 b + q] = block b of each of groups[0 .. blocks)[q], in their order.
+template <int blocks, class Vector>
+HWY_INLINE void turn_blocks(const Vector (&groups)[blocks][4], int q, Vector* column) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  [[maybe_unused]] const hn::DFromV<Vector> d;
+  if constexpr (blocks == 1) {
+    column[q] = groups[0][q];
+  } else if constexpr (blocks == 2) {
+    column[q] = hn::ConcatLowerLower(d, groups[1][q], groups[0][q]);
+    column[4 + q] = hn::ConcatUpperUpper(d, groups[1][q], groups[0][q]);
+  } else {
+    const Vector a = groups[0][q], b = groups[1][q], c = groups[2][q], e = groups[3][q];
+    const Vector even_ab = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(b), a);
+    const Vector odd_ab = hn::OddEvenBlocks(b, hn::SwapAdjacentBlocks(a));
+    const Vector even_ce = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(e), c);
+    const Vector odd_ce = hn::OddEvenBlocks(e, hn::SwapAdjacentBlocks(c));
+    column[q] = hn::ConcatLowerLower(d, even_ce, even_ab);
+    column[4 + q] = hn::ConcatLowerLower(d, odd_ce, odd_ab);
+    column[8 + q] = hn::ConcatUpperUpper(d, even_ce, even_ab);
+    column[12 + q] = hn::ConcatUpperUpper(d, odd_ce, odd_ab);
+  }
+}
+
+/// column[j] = element j of as many rows as there are columns; row(i) points to row i.
+template <int lanes, class Vector, class Row>
+HWY_INLINE void load_turned(const Row& row, Vector (&column)[lanes]) {
+  namespace hn = hwy::HWY_NAMESPACE;
+  const hn::DFromV<Vector> d;
+  constexpr int blocks = lanes / 4;
+  static_assert(blocks == 1 || blocks == 2 || blocks == 4);
+  Vector groups[blocks][4];
+#pragma GCC unroll 4
+  for (int g = 0; g < blocks; ++g) {
+    const Vector rows[] = {hn::LoadU(d, row(4 * g)), hn::LoadU(d, row(4 * g + 1)),
+                           hn::LoadU(d, row(4 * g + 2)), hn::LoadU(d, row(4 * g + 3))};
+    turn_within_blocks(rows, groups[g]);
+  }
+#pragma GCC unroll 4
+  for (int q = 0; q < 4; ++q) turn_blocks(groups, q, column);
+}
+
 }  // namespace fornax::host::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

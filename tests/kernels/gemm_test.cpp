@@ -204,6 +204,9 @@ TEST_F(GemmTest, FewRows) {
   for (std::int64_t M = 1; M <= 5; ++M) {
     check_transpositions({.M = M, .N = 2100, .K = 70, .gap = 3}, {1, 2, 7});
     for (std::int64_t K = 0; K <= 9; ++K) check_transpositions({.M = M, .N = 141, .K = K}, {1});
+    // Rows that share sets of L1, of whole lines and of some elements more.
+    for (const std::int64_t K : {1024, 1001})
+      check_transpositions({.M = M, .N = 53, .K = K, .gap = 1024 - K}, {1, 2});
   }
 }
 
@@ -215,7 +218,7 @@ TEST_F(GemmTest, RowsOfBReadInPlace) {
   }
   check_transpositions({.M = 128, .N = 230, .K = 2300, .gap = 1}, {1, 2, 7});  // pieces of k
   check_transpositions({.M = 70, .N = 530, .K = 1500}, {2, 4, 5});  // each packs a, or one for all
-  check_transpositions({.M = 64, .N = 100, .K = 1024}, {1, 2});  // rows a page apart are packed
+  check_transpositions({.M = 64, .N = 100, .K = 1024}, {1, 2});     // rows a page apart are packed
 }
 
 TEST_F(GemmTest, RowsReadInPlace) {
