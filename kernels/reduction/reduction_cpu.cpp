@@ -148,11 +148,14 @@ void sum_group(const Lines& s, std::int64_t first, int step, float* sum, float* 
   static_assert(std::size(folds) == kLinesOfGroup);
   Group group;
   for (std::int64_t c = first; c < s.chains(); c += step) {
-    float* whole = room + group.chains * kSumsApart;
-    if (!s.has_short_chains()) sum_chain(s, c, whole);
-    if (s.has_short_chains() && c + num::kChains < s.count)
-      group.second[group.seconds++] = s.line(c + num::kChains);
-    group.line[group.chains++] = s.has_short_chains() ? s.line(c) : whole;
+    if (s.has_short_chains()) {
+      if (c + num::kChains < s.count) group.second[group.seconds++] = s.line(c + num::kChains);
+      group.line[group.chains++] = s.line(c);
+    } else {
+      float* whole = room + group.chains * kSumsApart;
+      sum_chain(s, c, whole);
+      group.line[group.chains++] = whole;
+    }
   }
   folds[group.chains - 1](group, sum, s.rows);
 }
@@ -291,13 +294,18 @@ void launch_side_by_side(const KernelArgs& args) {
                      });
 }
 
+/// Whether the rows that are summed are those of the last axis, as bands have them.
+bool sums_every_row(const RowSumWalk& walk, const TensorType& x) {
+  return walk.columns == x.shape[-1];
+}
+
 /// Rows of the last axis, each summed; or all of them as one row, of whose chunks every band has
 /// whole ones.
 bool plan_row_sum(const Signature& s, host::RowPlan& plan) {
   const RowSumWalk walk = walk_of(s.in[0], s.attributes);
   if (!host::plan_rows_of(s.in[0].shape, plan)) return false;
   const std::int64_t width = s.in[0].shape[-1];
-  const bool every_row = walk.columns == width;
+  const bool every_row = sums_every_row(walk, s.in[0]);
   plan.in = {host::RowAccess::rows};
   plan.out = {every_row ? host::RowAccess::rows : host::RowAccess::whole};
   if (!every_row) plan.kept_bytes = 4 * chunk_count(walk.columns, numeric::kSumChunk);
@@ -306,9 +314,9 @@ bool plan_row_sum(const Signature& s, host::RowPlan& plan) {
 void row_sum_band(const KernelArgs& args, const host::RowBand& band) {
   using namespace fornax::reduction;
   const TensorType& x = *args.in[0].type;
-  const bool every_row = args.out[0].elements() == band.count;
+  const bool every_row = sums_every_row(*static_cast<const RowSumWalk*>(args.bound), x);
   const RowSumWalk walk = row_sum_walk(x, every_row ? 1 : 0);
-  RowSums task = row_sums_of(args, walk);
+  const RowSums task = row_sums_of(args, walk);
   if (every_row) return FORNAX_DISPATCH(row_sums)(task, 0, band.count);
   const std::int64_t first = band.first * x.shape[-1] / numeric::kSumChunk;
   FORNAX_DISPATCH(chunk_sums)
@@ -317,7 +325,7 @@ void row_sum_band(const KernelArgs& args, const host::RowBand& band) {
 }
 void finish_row_sum(const KernelArgs& args, std::byte* kept) {
   const auto& walk = *static_cast<const RowSumWalk*>(args.bound);
-  if (walk.rows > 1) return;
+  if (sums_every_row(walk, *args.in[0].type)) return;
   const reduction::RowSums task = row_sums_of(args, walk);
   task.y[0] = numeric::ordered_sum_of_chunks(reinterpret_cast<const float*>(kept),
                                              chunk_count(walk.columns, numeric::kSumChunk)) /

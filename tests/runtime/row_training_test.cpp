@@ -143,9 +143,10 @@ TEST(ByBandsSums, HaveTheBitsOfTheReference) {
     std::vector<int> axes;
     bool by_bands;
   };
-  const Case cases[] = {{{3300, 70}, {1}, true},      {{3, 1100, 40}, {-1}, true},
-                        {{3300, 512}, {0, 1}, true},  {{5, 700, 1024}, {0, 1, 2}, true},
-                        {{3300, 500}, {0, 1}, false}, {{5, 700, 512}, {1, 2}, false}};
+  const Case cases[] = {{{3300, 70}, {1}, true},           {{3, 1100, 40}, {-1}, true},
+                        {{3300, 512}, {0, 1}, true},       {{3201, 512}, {0, 1}, true},
+                        {{5, 700, 1024}, {0, 1, 2}, true}, {{3300, 500}, {0, 1}, false},
+                        {{5, 700, 512}, {1, 2}, false}};
   for (const Case& one : cases) {
     int runs = 0;
     const auto value = [&](const Device& device) {
