@@ -161,6 +161,19 @@ FORNAX_NUMERIC_FN Vector first_lanes(Vector value, std::int64_t count, float res
   return Vector(
       hn::IfThenElse(hn::FirstN(d, static_cast<std::size_t>(count)), value.raw, hn::Set(d, rest)));
 }
+/// See ordered_sum.h.
+template <class D>
+FORNAX_NUMERIC_FN float sum_of_lanes(hn::VFromD<D> value) {
+  if constexpr (hn::MaxLanes(D()) > 4) {
+    const hn::Half<D> half;
+    return sum_of_lanes<hn::Half<D>>(
+        hn::Add(hn::LowerHalf(half, value), hn::UpperHalf(half, value)));
+  } else {
+    const auto pairs = hn::Add(value, hn::Shuffle1032(value));
+    return hn::GetLane(hn::Add(pairs, hn::Shuffle2301(pairs)));
+  }
+}
+FORNAX_NUMERIC_FN float sum_of_lanes(Vector value) { return sum_of_lanes<FloatTag>(value.raw); }
 /// 0, 1, 2, ... in the lanes.
 FORNAX_NUMERIC_FN VectorInt lane_numbers() { return VectorInt(hn::Iota(IntTag(), 0)); }
 

@@ -23,6 +23,9 @@ FORNAX_NUMERIC_FN void add_to(T* chain, T value) {
   *chain = *chain + value;
 }
 
+/// The lanes folded by halving.
+FORNAX_NUMERIC_FN float sum_of_lanes(float value) { return value; }
+
 /// The chains of one chunk.
 template <class T, int lanes>
 struct Chains {
@@ -47,23 +50,23 @@ template <class T, int lanes>
 template <class Term>
 FORNAX_NUMERIC_FN float Chains<T, lanes>::sum_with_rest(std::int64_t i, std::int64_t end,
                                                         const Term& term) {
-  alignas(64) float lane[lanes];
+  constexpr int parts = Wide<T>::parts;
   int r = 0;
+  for (; i + parts * lanes <= end; r += parts, i += parts * lanes)
+    add_to(chain + r, term(i, typename Wide<T>::type()));
   for (; i + lanes <= end; ++r, i += lanes) chain[r] = chain[r] + term(i, T());
   if (i < end) {
     if constexpr (std::is_invocable_v<const Term&, std::int64_t, T, std::int64_t>) {
       chain[r] = chain[r] + first_lanes(term(i, T(), end - i), end - i, -0.0f);
     } else {
+      alignas(64) float lane[lanes];
       for (int j = 0; j < lanes; ++j) lane[j] = i + j < end ? term(i + j, float()) : -0.0f;
       chain[r] = chain[r] + load(lane, T());
     }
   }
   for (int half = registers / 2; half > 0; half /= 2)
     for (int c = 0; c < half; ++c) chain[c] = chain[c] + chain[c + half];
-  store(chain[0], lane);
-  for (int half = lanes / 2; half > 0; half /= 2)
-    for (int j = 0; j < half; ++j) lane[j] = lane[j] + lane[j + half];
-  return lane[0];
+  return sum_of_lanes(chain[0]);
 }
 
 /// One chunk: the sum of term(i, T()) for i in [begin, end), begin a multiple of kChains. T holds

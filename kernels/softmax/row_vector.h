@@ -70,6 +70,18 @@ struct FetchedStreams {
   }
   FORNAX_NUMERIC_FN void behind_quads(std::int64_t) const {}
 };
+/// Where hardware reads along (host::ReadAhead): what comes after the next row's elements, from far
+/// away to L2, from nearer to L1. Measured on Zen 5.
+struct FetchedAlong {
+  const float* next;
+  FORNAX_NUMERIC_FN void operator()(std::int64_t i) const {
+    for (int l = 0; l < kLinesOfQuad; ++l) behind_quads(i + l * kLine);
+  }
+  FORNAX_NUMERIC_FN void behind_quads(std::int64_t i) const {
+    __builtin_prefetch(next + i + 6144, 0, 2);
+    __builtin_prefetch(next + i + 1024);
+  }
+};
 
 /// Terms of RowWalk::sum_of_exp.
 template <class Fetched, class Beside>
@@ -105,12 +117,13 @@ struct ExpTerm {
 struct RowWalk {
   const float* x;
   std::int64_t width, rows, turn = 0;
+  bool along = host::reads_along();
   RowTurns turns;
   float maximum;  ///< of the row; any number where one is NaN, which comes back in every sum
 
   FORNAX_NUMERIC_FN RowWalk(const float* first, std::int64_t elements, std::int64_t count,
                             bool by_turns)
-      : x(first), width(elements), rows(count), turns(count, by_turns) {
+      : x(first), width(elements), rows(count), turns(count, by_turns && !along) {
     Maximum largest;
     for_vectors(0, width,
                 [&](std::int64_t i, auto zero) FORNAX_LAMBDA { largest.take(x + i, zero); });
@@ -136,7 +149,9 @@ struct RowWalk {
       return ordered_sum<Vector, kLanes>(width, term);
     };
     float sum;
-    if (width > kLong && width <= kLongest) {
+    if (along) {
+      sum = sum_with(FetchedAlong{next});
+    } else if (width > kLong && width <= kLongest) {
       sum = sum_with(FetchedStreams(ahead(2), width));
     } else {
       // One stream is asked for from farther away than several.
