@@ -6,9 +6,9 @@ namespace fornax::kernels {
 
 /// Accepts when every floating operand is f32; the refusal names the kernel and the operand.
 inline Offer offer_f32(const Signature& signature, std::string_view kernel,
-                       std::int64_t workspace_bytes = 0) {
+                       std::int64_t workspace_bytes = 0, std::int64_t thread_bytes = 0) {
   Offer offer;
-  offer.workspace_bytes = workspace_bytes;
+  offer.workspace_bytes = workspace_bytes, offer.thread_bytes = thread_bytes;
   for (const auto operands : {signature.in, signature.out})
     for (const TensorType& type : operands)
       if (is_floating(type.dtype) && type.dtype != DType::f32)

@@ -117,11 +117,14 @@ struct KernelArgs {
   std::span<const TensorView> out;
   const Attributes* attributes = nullptr;
   std::span<std::byte> workspace;  ///< planned scratch of this launch, 256-byte aligned
-  const void* bound = nullptr;     ///< what bind() made
-  StepState* step = nullptr;       ///< CPU: readable and writable here; CUDA: a device pointer
-  int threads = 1;                 ///< CPU: for parallel_for
-  std::int64_t bands = 1;          ///< CPU: launches like this one that write a tensor together
-  device::Queue queue;             ///< CUDA: where to launch
+  /// CPU: equal parts for `threads` threads, Offer::thread_bytes at least, 256-byte aligned. All
+  /// launches of a plan have the same: its lines are in the caches of the core that wrote them.
+  std::span<std::byte> thread_space;
+  const void* bound = nullptr;  ///< what bind() made
+  StepState* step = nullptr;    ///< CPU: readable and writable here; CUDA: a device pointer
+  int threads = 1;              ///< CPU: for parallel_for
+  std::int64_t bands = 1;       ///< CPU: launches like this one that write a tensor together
+  device::Queue queue;          ///< CUDA: where to launch
 };
 
 enum class Backend { reference, cpu, cuda };
@@ -148,6 +151,7 @@ struct Offer {
   std::string refusal;  ///< "linear_mma: K % 8 == 0 needed, got K = 30"
   std::int64_t workspace_bytes = 0;
   std::uint32_t variant = 0;
+  std::int64_t thread_bytes = 0;  ///< CPU: scratch of each thread
 };
 
 /// One way to run one op on one backend. offer is pure: the same answer without the device.

@@ -17,9 +17,38 @@
 namespace fornax::host {
 namespace {
 
-constexpr std::int64_t line_bytes = 64;
+constexpr std::int64_t line_bytes = 64, float_bytes = sizeof(float);
 // Of b in products by bands: measured; with 512 x 512 the layers one after another are no slower.
 constexpr std::int64_t band_depth = 256, band_operand_floats = 64 * 1024;
+
+/// Bytes of so many floats, in whole lines wherever they begin.
+std::int64_t aligned_bytes(std::int64_t floats) {
+  return floats == 0 ? 0 : round_up(floats * float_bytes, line_bytes) + line_bytes;
+}
+
+std::span<std::byte> whole_lines(std::span<std::byte> bytes) {
+  const std::size_t past = reinterpret_cast<std::uintptr_t>(bytes.data()) % line_bytes;
+  return bytes.subspan(std::min(past == 0 ? 0 : line_bytes - past, bytes.size()));
+}
+
+/// Throws where the space is too small.
+GemmRoom room_in(const GemmSpace& space, const Gemm& g, int threads) {
+  const GemmBytes needed = gemm_bytes(g, threads);
+  const auto given = static_cast<std::int64_t>(space.workspace.size());
+  const std::int64_t of_thread = static_cast<std::int64_t>(space.threads.size()) / threads;
+  if (given < needed.workspace || of_thread < needed.thread)
+    throw Error(ErrorCode::internal, "gemm: workspace of " + std::to_string(given) + " bytes and " +
+                                         std::to_string(of_thread) + " for each thread, " +
+                                         std::to_string(needed.workspace) + " and " +
+                                         std::to_string(needed.thread) +
+                                         " needed for M, N, K = " + std::to_string(g.M) + ", " +
+                                         std::to_string(g.N) + ", " + std::to_string(g.K) +
+                                         "; ask gemm_bytes with the same problem and threads");
+  const std::span<std::byte> own = whole_lines(space.threads);
+  const std::int64_t part = static_cast<std::int64_t>(own.size()) / threads / line_bytes;
+  return {reinterpret_cast<float*>(whole_lines(space.workspace).data()),
+          reinterpret_cast<float*>(own.data()), part * (line_bytes / float_bytes)};
+}
 
 /// The product whose sum is one chunk of g's.
 Gemm one_chunk(Gemm g) {
@@ -28,28 +57,26 @@ Gemm one_chunk(Gemm g) {
   return g;
 }
 
-std::int64_t workspace_floats(const Gemm& g, const TileShape& tile, int threads) {
-  if (!g.keeps_outputs) return strips_workspace_floats(g, tile, threads);
-  if (is_transposed(g)) return transposed_workspace_floats(g, tile, threads);
+GemmFloats floats_of(const Gemm& g, const TileShape& tile, int threads) {
+  if (!g.keeps_outputs) return strips_floats(g, tile, threads);
+  if (is_transposed(g)) return transposed_floats(g, tile, threads);
   const GemmShares shares = share_gemm(g, tile, threads);
   const GemmBlocking blocking =
       block_gemm(shares.wave > 0 ? one_chunk(g) : g, shares.part_rows, shares.part_columns, tile);
-  const std::int64_t partials = shares.wave * round_up(g.M * g.N, 16);
-  return shares.threads * part_floats(blocking, tile) + partials;
+  return {shares.wave * round_up(g.M * g.N, 16), part_floats(blocking, tile)};
 }
 
 /// Threads take parts of c, ever smaller ones, until none is left. What a thread has packed serves
 /// its next part where that has the same rows of a, or the same columns of b.
-void run_grid(const Gemm& g, const GemmKernels& kernels, const GemmShares& shares, float* space,
-              int threads) {
+void run_grid(const Gemm& g, const GemmKernels& kernels, const GemmShares& shares,
+              const GemmRoom& room, int threads) {
   const GemmBlocking blocking = block_gemm(g, shares.part_rows, shares.part_columns, kernels.shape);
-  const std::int64_t floats = part_floats(blocking, kernels.shape);
   const bool one_piece = blocking.depth >= g.K;
   GuidedShares units(shares.units(), 1, shares.threads);
   parallel_for(shares.threads, 1, threads, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const int thread = static_cast<int>(i);
-      float* own = space + i * floats;
+      float* own = room.own(i);
       Part part{g, kernels, blocking, {-1, 0, 0, 0}, own, own + packed_a_floats(blocking), g.K};
       for (ShareRange range = units.next(thread); !range.empty();) {
         const GemmBlock area = next_area(g, shares, range);
@@ -90,11 +117,10 @@ void run_chunk(const Part& whole, std::int64_t base, std::int64_t p, float* part
 }
 
 /// Chunks of the sum are shared among threads, `wave` of them at a time, then added in order.
-void run_chunks(const Gemm& g, const GemmKernels& kernels, const GemmShares& shares, float* space,
-                int threads) {
+void run_chunks(const Gemm& g, const GemmKernels& kernels, const GemmShares& shares,
+                const GemmRoom& room, int threads) {
   const GemmBlocking blocking = block_gemm(one_chunk(g), g.M, g.N, kernels.shape);
-  const std::int64_t floats = part_floats(blocking, kernels.shape);
-  float* partials = space + shares.threads * floats;
+  float* partials = room.shared;
   const std::int64_t chunks = divide_up(g.K, g.sum_chunk);
   for (std::int64_t base = 0; base < chunks; base += shares.wave) {
     const std::int64_t count = std::min(shares.wave, chunks - base);
@@ -102,7 +128,7 @@ void run_chunks(const Gemm& g, const GemmKernels& kernels, const GemmShares& sha
     parallel_for(shares.threads, 1, threads, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i) {
         const int thread = static_cast<int>(i);
-        float* own = space + i * floats;
+        float* own = room.own(i);
         const Part whole{
             g, kernels, blocking, {0, g.M, 0, g.N}, own, own + packed_a_floats(blocking), g.K};
         for (ShareRange range = wave.next(thread); !range.empty(); range = wave.next(thread))
@@ -122,13 +148,15 @@ void run_chunks(const Gemm& g, const GemmKernels& kernels, const GemmShares& sha
 
 }  // namespace
 
-std::int64_t gemm_workspace_bytes(const Gemm& gemm, int threads) {
-  if (gemm.M == 0 || gemm.N == 0 || is_scalar(gemm) || is_few_rows(gemm)) return 0;
-  std::int64_t floats = 0;
+GemmBytes gemm_bytes(const Gemm& gemm, int threads) {
+  if (gemm.M == 0 || gemm.N == 0 || is_scalar(gemm) || is_few_rows(gemm)) return {};
+  GemmBytes bytes;
   for (const TileShape& tile : gemm_tile_shapes()) {
-    floats = std::max(floats, workspace_floats(gemm, tile, threads));
+    const GemmFloats floats = floats_of(gemm, tile, threads);
+    bytes.workspace = std::max(bytes.workspace, aligned_bytes(floats.shared));
+    bytes.thread = std::max(bytes.thread, aligned_bytes(floats.own));
   }
-  return floats * static_cast<std::int64_t>(sizeof(float)) + line_bytes;
+  return bytes;
 }
 
 bool is_band_operand(std::int64_t N, std::int64_t K) {
@@ -168,7 +196,7 @@ void add_band(const Gemm& gemm, std::byte* space) {
   run_part(part);
 }
 
-void gemm(const Gemm& gemm, std::span<std::byte> workspace, int threads) {
+void gemm(const Gemm& gemm, const GemmSpace& space, int threads) {
   if (gemm.M == 0 || gemm.N == 0) return;
   if (!gemm.keeps_outputs && (gemm.sum_chunk == 0 || gemm.K > gemm.sum_chunk)) {
     throw Error(ErrorCode::internal,
@@ -178,23 +206,12 @@ void gemm(const Gemm& gemm, std::span<std::byte> workspace, int threads) {
   if (is_scalar(gemm)) return run_scalar(gemm);
   const GemmKernels& kernels = gemm_kernels();
   if (is_few_rows(gemm)) return run_few_rows(gemm, kernels, threads);
-  const auto given = static_cast<std::int64_t>(workspace.size());
-  const std::int64_t needed = gemm_workspace_bytes(gemm, threads);
-  if (given < needed) {
-    throw Error(ErrorCode::internal,
-                "gemm: workspace of " + std::to_string(given) + " bytes, " +
-                    std::to_string(needed) + " needed for M, N, K = " + std::to_string(gemm.M) +
-                    ", " + std::to_string(gemm.N) + ", " + std::to_string(gemm.K) +
-                    "; ask gemm_workspace_bytes with the same problem and threads");
-  }
-  const auto address = reinterpret_cast<std::uintptr_t>(workspace.data());
-  const auto past = static_cast<std::int64_t>(address % line_bytes);
-  auto* space = reinterpret_cast<float*>(workspace.data() + (line_bytes - past) % line_bytes);
-  if (!gemm.keeps_outputs) return run_strips(gemm, kernels, space, threads);
-  if (is_transposed(gemm)) return run_transposed(gemm, kernels, space, threads);
+  const GemmRoom room = room_in(space, gemm, threads);
+  if (!gemm.keeps_outputs) return run_strips(gemm, kernels, room, threads);
+  if (is_transposed(gemm)) return run_transposed(gemm, kernels, room, threads);
   const GemmShares shares = share_gemm(gemm, kernels.shape, threads);
-  if (shares.wave > 0) return run_chunks(gemm, kernels, shares, space, threads);
-  run_grid(gemm, kernels, shares, space, threads);
+  if (shares.wave > 0) return run_chunks(gemm, kernels, shares, room, threads);
+  run_grid(gemm, kernels, shares, room, threads);
 }
 
 }  // namespace fornax::host

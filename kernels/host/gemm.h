@@ -79,9 +79,19 @@ struct Gemm {
 /// Chunk of weight gradients: K is the batch there.
 inline constexpr std::int64_t gemm_sum_chunk = 512;
 
-/// Bytes of workspace that gemm() needs for these extents, strides and sum_chunk on at most
-/// `threads` threads with any instruction set. The pointers of `gemm` are not read.
-std::int64_t gemm_workspace_bytes(const Gemm& gemm, int threads);
+/// Bytes that gemm() needs for these extents, strides and sum_chunk on at most `threads` threads
+/// with any instruction set: of workspace, and for each thread. The pointers of `gemm` are not
+/// read.
+struct GemmBytes {
+  std::int64_t workspace = 0, thread = 0;
+};
+GemmBytes gemm_bytes(const Gemm& gemm, int threads);
+
+/// Scratch of a product, which holds nothing afterwards: equal parts of `threads` are the threads'
+/// own (KernelArgs::thread_space). Of any alignment.
+struct GemmSpace {
+  std::span<std::byte> workspace, threads;
+};
 
 /// Whether b, [N, K], is so small that products by bands of a's rows keep it packed in a cache.
 bool is_band_operand(std::int64_t N, std::int64_t K);
@@ -96,8 +106,8 @@ void multiply_band(const Gemm& gemm, std::byte* space, bool packed);
 /// or from c where it resumes.
 void add_band(const Gemm& gemm, std::byte* space);
 
-/// Computes it on at most `threads` threads. Allocates nothing; workspace may have any alignment
-/// and holds nothing afterwards. Throws Error{internal} when the workspace is too small.
-void gemm(const Gemm& gemm, std::span<std::byte> workspace, int threads);
+/// Computes it on at most `threads` threads. Allocates nothing. Throws Error{internal} when the
+/// space is too small.
+void gemm(const Gemm& gemm, const GemmSpace& space, int threads);
 
 }  // namespace fornax::host

@@ -192,13 +192,13 @@ Own own_of(const Strips& s, float* space) {
 }
 
 /// All strips of a block.
-void run_block(const Strips& s, std::int64_t column, std::int64_t columns, float* space) {
+void run_block(const Strips& s, std::int64_t column, std::int64_t columns, const GemmRoom& room) {
   const std::int64_t count = s.layout.strips, M = s.gemm.M;
   GuidedShares strips(count, 1, s.layout.threads);
   parallel_for(s.layout.threads, 1, s.layout.threads, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const int thread = static_cast<int>(i);
-      Own own = own_of(s, space + i * s.layout.own_floats(s.gemm.K));
+      Own own = own_of(s, room.own(i));
       for (ShareRange range = strips.next(thread); !range.empty(); range = strips.next(thread))
         for (std::int64_t strip = range.begin; strip < range.end; ++strip) {
           const std::int64_t row = tile_begin(M, count, strip);
@@ -212,18 +212,17 @@ void run_block(const Strips& s, std::int64_t column, std::int64_t columns, float
 
 }  // namespace
 
-std::int64_t strips_workspace_floats(const Gemm& g, const TileShape& tile, int threads) {
+GemmFloats strips_floats(const Gemm& g, const TileShape& tile, int threads) {
   const Layout layout = layout_of(g, tile, threads);
-  return layout.packed_b_floats(g.K, tile) + layout.threads * layout.own_floats(g.K);
+  return {layout.packed_b_floats(g.K, tile), layout.own_floats(g.K)};
 }
 
-void run_strips(const Gemm& g, const GemmKernels& kernels, float* space, int threads) {
-  const Strips s{g, kernels, layout_of(g, kernels.shape, threads), space};
-  float* own = space + s.layout.packed_b_floats(g.K, kernels.shape);
+void run_strips(const Gemm& g, const GemmKernels& kernels, const GemmRoom& room, int threads) {
+  const Strips s{g, kernels, layout_of(g, kernels.shape, threads), room.shared};
   for (std::int64_t column = 0; column < g.N; column += s.layout.columns) {
     const std::int64_t columns = std::min(s.layout.columns, g.N - column);
     if (!s.layout.in_place) pack_block(s, column, columns);
-    run_block(s, column, columns, own);
+    run_block(s, column, columns, room);
   }
 }
 

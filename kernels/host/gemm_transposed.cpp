@@ -135,21 +135,22 @@ bool is_transposed(const Gemm& g) {
          g.b.column_stride == 1 && g.b.row_stride % page_floats != 0;
 }
 
-std::int64_t transposed_workspace_floats(const Gemm& g, const TileShape& tile, int threads) {
+GemmFloats transposed_floats(const Gemm& g, const TileShape& tile, int threads) {
   const Layout layout = layout_of(g, tile, threads);
-  return (layout.copies ? layout.threads : 1) * layout.packed_floats(g.K);
+  const std::int64_t packed = layout.packed_floats(g.K);
+  return layout.copies ? GemmFloats{0, packed} : GemmFloats{packed, 0};
 }
 
-void run_transposed(const Gemm& g, const GemmKernels& kernels, float* space, int threads) {
+void run_transposed(const Gemm& g, const GemmKernels& kernels, const GemmRoom& room, int threads) {
   const Layout layout = layout_of(g, kernels.shape, threads);
-  if (!layout.copies) pack_together(g, kernels, layout, space);
+  if (!layout.copies) pack_together(g, kernels, layout, room.shared);
   // In whole vectors: their rows are turned at once.
   const std::int64_t grain = round_up(divide_up(unit_products, g.M * g.K), kernels.shape.lanes);
   GuidedShares shares(g.N, grain, layout.threads);
   parallel_for(layout.threads, 1, layout.threads, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t i = first; i < last; ++i) {
       const int thread = static_cast<int>(i);
-      float* packed = layout.copies ? space + i * layout.packed_floats(g.K) : space;
+      float* packed = layout.copies ? room.own(i) : room.shared;
       bool is_packed = !layout.copies;
       for (ShareRange part = shares.next(thread); !part.empty(); part = shares.next(thread)) {
         if (!std::exchange(is_packed, true))

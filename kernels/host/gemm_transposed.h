@@ -2,6 +2,7 @@
 // where they lie, only a is packed. The other way round, packing b costs as much as many of its
 // products, since each element serves few rows. An output's chain is the same, so are its bits.
 #pragma once
+#include "kernels/host/gemm_space.h"
 #include "kernels/host/gemm_tile.h"
 
 namespace fornax::host {
@@ -10,9 +11,9 @@ namespace fornax::host {
 /// steps of whole pages, one chain.
 bool is_transposed(const Gemm& gemm);
 
-std::int64_t transposed_workspace_floats(const Gemm& gemm, const TileShape& tile, int threads);
+GemmFloats transposed_floats(const Gemm& gemm, const TileShape& tile, int threads);
 
-/// `space` begins at a cache line.
-void run_transposed(const Gemm& gemm, const GemmKernels& kernels, float* space, int threads);
+void run_transposed(const Gemm& gemm, const GemmKernels& kernels, const GemmRoom& room,
+                    int threads);
 
 }  // namespace fornax::host

@@ -221,26 +221,29 @@ Gemm dgrad_gemm(const LinearShape& s) {
 
 Offer offer_forward(const Signature& s, const DeviceModel& model) {
   const Gemm g = forward_gemm(linear_shape(s.in[0].shape, s.in[1].shape));
-  return host::offer_f32(s, "linear_packed", host::gemm_workspace_bytes(g, model.threads));
+  const host::GemmBytes bytes = host::gemm_bytes(g, model.threads);
+  return host::offer_f32(s, "linear_packed", bytes.workspace, bytes.thread);
 }
 /// Chunk sums of the columns stand behind the product's workspace, in whole lines.
 struct DgradWorkspace {
-  std::int64_t product_bytes, chunks;
+  host::GemmBytes product;
+  std::int64_t chunks;
 };
 DgradWorkspace dgrad_workspace(const LinearShape& shape, int threads) {
-  const std::int64_t bytes = host::gemm_workspace_bytes(dgrad_gemm(shape), threads);
-  return {host::round_up(bytes, host::kLineBytes), host::divide_up(shape.M, kColumnSumChunk)};
+  host::GemmBytes bytes = host::gemm_bytes(dgrad_gemm(shape), threads);
+  bytes.workspace = host::round_up(bytes.workspace, host::kLineBytes);
+  return {bytes, host::divide_up(shape.M, kColumnSumChunk)};
 }
 Offer offer_dgrad(const Signature& s, const DeviceModel& model) {
   const LinearShape shape = linear_shape(s.in[0].shape, s.in[1].shape);
-  const DgradWorkspace workspace = dgrad_workspace(shape, model.threads);
-  const bool sums = s.out.size() > 1 && s.out[1].present();
-  return host::offer_f32(s, "linear_dgrad_packed",
-                         workspace.product_bytes + (sums ? 4 * workspace.chunks * shape.K : 0));
+  auto [bytes, chunks] = dgrad_workspace(shape, model.threads);
+  if (s.out.size() > 1 && s.out[1].present()) bytes.workspace += 4 * chunks * shape.K;
+  return host::offer_f32(s, "linear_dgrad_packed", bytes.workspace, bytes.thread);
 }
 Offer offer_wgrad(const Signature& s, const DeviceModel& model) {
   const Gemm g = wgrad_gemm(linear_wgrad_shape(s.in[0].shape, s.in[1].shape));
-  return host::offer_f32(s, "linear_wgrad_packed", host::gemm_workspace_bytes(g, model.threads));
+  const host::GemmBytes bytes = host::gemm_bytes(g, model.threads);
+  return host::offer_f32(s, "linear_wgrad_packed", bytes.workspace, bytes.thread);
 }
 
 /// With operands, and an epilogue unless there is nothing to do in it.
@@ -269,7 +272,7 @@ void launch_forward(const KernelArgs& args) {
   const Epilogue e = forward_epilogue(args, shape);
   Gemm g = forward_gemm(shape);
   set_operands(g, args, &e);
-  host::gemm(g, args.workspace, args.threads);
+  host::gemm(g, {args.workspace, args.thread_space}, args.threads);
 }
 
 bool has_sums(const KernelArgs& args) { return args.out.size() > 1 && args.out[1].present(); }
@@ -292,18 +295,18 @@ void finish_sums(const KernelArgs& args, std::byte* sums) {
 
 void launch_dgrad(const KernelArgs& args) {
   const LinearShape shape = linear_shape(args.in[0].shape(), args.in[1].shape());
-  std::byte* sums = args.workspace.data() + dgrad_workspace(shape, args.threads).product_bytes;
+  std::byte* sums = args.workspace.data() + dgrad_workspace(shape, args.threads).product.workspace;
   const Epilogue e = dgrad_epilogue(args, shape, sums);
   Gemm g = dgrad_gemm(shape);
   set_operands(g, args, &e);
-  host::gemm(g, args.workspace, args.threads);
+  host::gemm(g, {args.workspace, args.thread_space}, args.threads);
   finish_sums(args, sums);
 }
 
 void launch_wgrad(const KernelArgs& args) {
   Gemm g = wgrad_gemm(linear_wgrad_shape(args.in[0].shape(), args.in[1].shape()));
   set_operands(g, args);
-  host::gemm(g, args.workspace, args.threads);
+  host::gemm(g, {args.workspace, args.thread_space}, args.threads);
 }
 
 using host::RowAccess;

@@ -121,7 +121,7 @@ void launch(const KernelArgs& args) {
   g.b.data = args.in[WeightUpdateOperands::x].as<float>();
   g.epilogue = {apply_update, &update, {update.weight.m, update.weight.v, update.weight.p}};
   if (is_in_place(update.weight)) g.epilogue.between = FORNAX_DISPATCH(between_of)(update);
-  host::gemm(g, args.workspace, args.threads);
+  host::gemm(g, {args.workspace, args.thread_space}, args.threads);
 }
 
 kernels::Offer offer(const kernels::Signature& s, const kernels::DeviceModel& model) {
@@ -129,8 +129,8 @@ kernels::Offer offer(const kernels::Signature& s, const kernels::DeviceModel& mo
   if (g.K > g.sum_chunk)
     return {"linear_wgrad_update_strips: at most " + std::to_string(g.sum_chunk) + " rows, got " +
             std::to_string(g.K)};
-  return host::offer_f32(s, "linear_wgrad_update_strips",
-                         host::gemm_workspace_bytes(g, model.threads));
+  const host::GemmBytes bytes = host::gemm_bytes(g, model.threads);
+  return host::offer_f32(s, "linear_wgrad_update_strips", bytes.workspace, bytes.thread);
 }
 
 const kernels::Kernel kKernels[] = {

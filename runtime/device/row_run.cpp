@@ -228,7 +228,7 @@ void RowRun::run_band(Lane& lane, std::int64_t first, std::int64_t count, std::b
     }
     kernels::KernelArgs args = command.args;
     args.in = launch.in, args.out = launch.out;
-    args.workspace = {}, args.threads = 1;
+    args.workspace = args.thread_space = {}, args.threads = 1;
     args.bands = launch.leaves ? plan_.rows / count : 1;
     command.by_rows->band(args, {first, count, plan_.rows, lane.begins, launch.own,
                                  partials + partial_offset_[m], kept_[m]});

@@ -141,6 +141,10 @@ class Checker {
       fail(title(s) + " has no kernel");
     if (it.workspace_bytes < it.offer.workspace_bytes)
       fail(title(s) + " has a workspace smaller than its kernel needs");
+    if (plan_.thread_bytes < it.offer.thread_bytes)
+      fail(title(s) + " has less space for each thread than its kernel needs");
+    if (it.offer.thread_bytes > 0 && it.stream != 0)
+      fail(title(s) + " uses the space of the threads on another stream than the first");
   }
 
   bool only_views(int n) const {
@@ -274,7 +278,7 @@ class Checker {
   }
 
   void check_space(int id, const Location& location, const Range& range) const {
-    std::int64_t limit = plan_.arena_bytes;
+    std::int64_t limit = plan_.arena_bytes - plan_.thread_bytes * plan_.model.threads;
     if (location.space == Space::state) {
       if (!exists(location.value) || !is_state(location.value))
         fail(label(id) + " lies in a state that does not exist");

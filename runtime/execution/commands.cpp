@@ -133,6 +133,11 @@ class Binder {
     if (step.workspace_bytes)
       command.args.workspace = {static_cast<std::byte*>(address(step.workspace)),
                                 static_cast<std::size_t>(step.workspace_bytes)};
+    if (const std::int64_t bytes = plan_.thread_bytes * plan_.model.threads) {
+      auto* arena = static_cast<std::byte*>(program_.arena->memory.get());
+      command.args.thread_space = {arena + plan_.arena_bytes - bytes,
+                                   static_cast<std::size_t>(bytes)};
+    }
     choose_function(step, node, bound, command);
     if (step.kernel && !step.widen) command.by_rows = step.kernel->by_rows;
     return command;

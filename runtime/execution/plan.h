@@ -62,6 +62,7 @@ struct Plan {
   std::vector<int> outputs;  ///< value ids that downloads return, in order of CompileOptions
   int events = 0, streams = 1;
   std::int64_t arena_bytes = 0, lower_bound_bytes = 0;
+  std::int64_t thread_bytes = 0;  ///< of each of the model's threads, at the end of the arena
   bool advances_step = false;  ///< updates a parameter
   bool writes_state = false;   ///< updates a parameter or a state
 };

@@ -226,10 +226,20 @@ class Planner {
     }
   }
 
+  /// Behind all else: no value ever lies where a thread has its own.
+  void add_thread_space(std::int64_t height_bytes) {
+    plan_.thread_bytes = 0;
+    for (const PlanStep& step : plan_.steps)
+      plan_.thread_bytes = std::max(plan_.thread_bytes, padded(step.offer.thread_bytes));
+    const std::int64_t all = plan_.thread_bytes * plan_.model.threads;
+    plan_.arena_bytes = height_bytes + all;
+    plan_.lower_bound_bytes += all;
+  }
+
   void place(const std::vector<int>& owners, const std::vector<int>& workspaces) {
     plan_.lower_bound_bytes = liveness_.lower_bound();
     const Placement placed = place_buffers(liveness_.lifetimes(), plan_.lower_bound_bytes);
-    plan_.arena_bytes = placed.height_bytes;
+    add_thread_space(placed.height_bytes);
     std::size_t next = 0;
     for (const int id : owners)
       plan_.values[at(id)].location.offset_bytes = placed.offset_bytes[next++];

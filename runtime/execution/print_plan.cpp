@@ -94,7 +94,10 @@ std::string print(const Plan& plan) {
                      " steps, " + std::to_string(plan.streams) + " streams, " +
                      std::to_string(plan.events) + " events, arena " +
                      std::to_string(plan.arena_bytes) + " bytes (at least " +
-                     std::to_string(plan.lower_bound_bytes) + ")\n";
+                     std::to_string(plan.lower_bound_bytes) + ")";
+  if (plan.thread_bytes > 0)
+    text += ", " + std::to_string(plan.thread_bytes) + " of them for each thread";
+  text += '\n';
   text += print_order(plan);
   text += "steps: stream, waits, what, signal\n";
   for (std::size_t s = 0; s < plan.steps.size(); ++s)

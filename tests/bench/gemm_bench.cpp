@@ -114,8 +114,9 @@ void run_case(const BenchCase& s, double ceiling, double copy, int threads) {
   g.a = s.a_transposed ? GemmOperand{a.data(), 1, s.M} : GemmOperand{a.data(), s.K, 1};
   g.b = s.b_transposed ? GemmOperand{b.data(), 1, s.N} : GemmOperand{b.data(), s.K, 1};
   g.c = c.data(), g.c_stride = s.N, g.sum_chunk = s.sum_chunk;
-  std::vector<std::byte, InArena<std::byte>> space(
-      static_cast<std::size_t>(gemm_workspace_bytes(g, threads)));
+  const GemmBytes space = gemm_bytes(g, threads);
+  std::vector<std::byte, InArena<std::byte>> workspace(static_cast<std::size_t>(space.workspace));
+  std::vector<std::byte, InArena<std::byte>> own(static_cast<std::size_t>(space.thread * threads));
   const double flop = 2.0 * static_cast<double>(s.M * s.N) * static_cast<double>(s.K);
   const double bytes = 4.0 * static_cast<double>(s.M * s.K + s.N * s.K + s.M * s.N);
   const double expected = 1e-9 * flop / (0.5 * ceiling) + 1e-7;
@@ -124,7 +125,7 @@ void run_case(const BenchCase& s, double ceiling, double copy, int threads) {
       static_cast<int>(std::clamp(0.5 / (expected * static_cast<double>(calls)), 7.0, 41.0));
   Timer ours, other;
   for (int r = 0; r < repeats + 1; ++r) {
-    ours.time(calls, [&] { gemm(g, space, threads); });
+    ours.time(calls, [&] { gemm(g, {workspace, own}, threads); });
     other.time(calls, [&] { call_dnnl(s, g); });
     if (r == 0) ours.seconds.clear(), other.seconds.clear();
   }

@@ -1,5 +1,5 @@
 // Products read nothing past the end of their operands, however threads share them: each operand
-// ends before a page that nobody may read.
+// ends before a page that nobody may read. Of too little space they say so.
 #include <fornax/error.h>
 #include <gtest/gtest.h>
 
@@ -27,6 +27,13 @@ std::vector<float> drawn(std::int64_t count, unsigned seed) {
   return numbers;
 }
 
+void run(const Gemm& g, int threads) {
+  const GemmBytes bytes = gemm_bytes(g, threads);
+  std::vector<std::byte> workspace(static_cast<std::size_t>(bytes.workspace));
+  std::vector<std::byte> own(static_cast<std::size_t>(bytes.thread * threads));
+  gemm(g, {workspace, own}, threads);
+}
+
 std::vector<float> product(const Shape3& s, const float* a, const float* b, int threads) {
   std::vector<float> c(static_cast<std::size_t>(s.M * s.N));
   Gemm g;
@@ -34,8 +41,7 @@ std::vector<float> product(const Shape3& s, const float* a, const float* b, int 
   g.a = {a, 1, s.M};
   g.b = s.b_transposed ? GemmOperand{b, 1, s.N} : GemmOperand{b, s.K, 1};
   g.c = c.data(), g.c_stride = s.N;
-  std::vector<std::byte> space(static_cast<std::size_t>(gemm_workspace_bytes(g, threads)));
-  gemm(g, space, threads);
+  run(g, threads);
   return c;
 }
 
@@ -78,8 +84,7 @@ std::vector<float> product_by_strips(const Shape3& s, const float* a, const floa
   g.a = {a, 1, s.M}, g.b = {b, 1, s.N};
   g.c_stride = s.N, g.sum_chunk = gemm_sum_chunk, g.keeps_outputs = false;
   g.epilogue = {take, &taken, {}};
-  std::vector<std::byte> space(static_cast<std::size_t>(gemm_workspace_bytes(g, threads)));
-  gemm(g, space, threads);
+  run(g, threads);
   return c;
 }
 
@@ -104,6 +109,35 @@ TEST(GemmEdge, SumsOfSeveralChunksKeepTheirOutputs) {
   g.a = g.b = {nullptr, 1, 20};
   g.sum_chunk = gemm_sum_chunk, g.keeps_outputs = false;
   EXPECT_THROW(gemm(g, {}, 1), Error);
+}
+
+void expect_refused(const Gemm& g, const GemmSpace& space, int threads) {
+  try {
+    gemm(g, space, threads);
+    FAIL() << "space that is one byte short was taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::internal);
+    EXPECT_NE(std::string(error.what()).find("workspace"), std::string::npos);
+  }
+}
+
+TEST(GemmEdge, RefusesTooLittleSpace) {
+  for (const bool chunks : {false, true}) {
+    Gemm g;
+    g.M = chunks ? 8 : 40, g.N = 40, g.K = chunks ? 4096 : 40;
+    g.a.column_stride = g.b.column_stride = 1;
+    g.a.row_stride = g.b.row_stride = g.K, g.c_stride = g.N;
+    g.sum_chunk = gemm_sum_chunk;
+    for (const int threads : {1, 3}) {
+      const GemmBytes bytes = gemm_bytes(g, threads);
+      std::vector<std::byte> workspace(static_cast<std::size_t>(bytes.workspace));
+      std::vector<std::byte> own(static_cast<std::size_t>(bytes.thread * threads));
+      ASSERT_EQ(workspace.empty(), !chunks);
+      ASSERT_FALSE(own.empty());
+      expect_refused(g, {workspace, std::span(own).first(own.size() - 1)}, threads);
+      if (chunks) expect_refused(g, {std::span(workspace).subspan(1), own}, threads);
+    }
+  }
 }
 
 }  // namespace

@@ -82,11 +82,13 @@ void run_trial(const Trial& trial, const NodeOperands& reference, const kernels:
                const kernels::StepState& step) {
   NodeOperands operands = fresh_operands(reference, trial, aliases);
   GuardedMemory workspace(trial.offer.workspace_bytes);
+  GuardedMemory thread_space(trial.offer.thread_bytes * trial.threads);
   kernels::StepState own_step = step;
   kernels::KernelArgs args;
   args.in = operands.in_views, args.out = operands.out_views;
   args.attributes = &trial.node.attributes;
   args.workspace = {workspace.data(), workspace.bytes()};
+  args.thread_space = {thread_space.data(), thread_space.bytes()};
   args.bound = trial.bound.get();
   args.step = &own_step;
   args.threads = trial.threads;
@@ -100,6 +102,7 @@ void run_trial(const Trial& trial, const NodeOperands& reference, const kernels:
     EXPECT_EQ(allocation_count(), before) << trial.label << " allocates in launch";
   }
   EXPECT_TRUE(workspace.intact()) << trial.label << " writes past its workspace";
+  EXPECT_TRUE(thread_space.intact()) << trial.label << " writes past the space of its threads";
   for (std::size_t i = 0; i < operands.out.size(); ++i) {
     if (!operands.out[i].memory) continue;
     EXPECT_TRUE(operands.out[i].memory->intact()) << trial.label << " writes past output " << i;

@@ -129,9 +129,12 @@ class InPlace {
     const kernels::Offer offer = kernel.offer({types_in, types_out, attributes_}, model);
     ASSERT_EQ(offer.refusal, "");
     GuardedMemory workspace(offer.workspace_bytes);
+    GuardedMemory thread_space(offer.thread_bytes * case_.threads);
     args.workspace = {workspace.data(), workspace.bytes()};
+    args.thread_space = {thread_space.data(), thread_space.bytes()};
     kernel.launch(args);
     EXPECT_TRUE(workspace.intact());
+    EXPECT_TRUE(thread_space.intact());
   }
 
   Case case_;

@@ -224,6 +224,16 @@ const Fault kFaults[] = {
        s.add_workspace(1, s.plan.arena_bytes + 64, 256);
        s.plan.arena_bytes += 512;
      }},
+    {"thread_space_too_small", "less space for each thread",
+     [](Sample& s) { s.plan.steps[1].offer.thread_bytes = s.plan.thread_bytes + 1; }},
+    {"value_in_the_thread_space", "reaches from byte",
+     [](Sample& s) { s.plan.thread_bytes += 256; }},
+    {"thread_space_of_two_streams", "another stream than the first",
+     [](Sample& s) {
+       s.plan.thread_bytes = 256, s.plan.arena_bytes += 512;
+       s.plan.steps[1].offer.thread_bytes = 256;
+       s.plan.steps[1].stream = 1;
+     }},
     {"workspace_too_small", "smaller than its kernel needs",
      [](Sample& s) { s.plan.steps[1].offer.workspace_bytes = 1; }},
     {"stream_that_does_not_exist", "runs on stream 7",
