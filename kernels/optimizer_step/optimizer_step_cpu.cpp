@@ -35,15 +35,18 @@ void adamw_range(const numeric::AdamWRates<float>& rates, const kernels::TensorP
   adamw_rows(rates, t.from(begin), one_row(begin, end));
 }
 
-/// The sums of the chunks [begin, end) of the squares of g.
+/// The sums of the chunks [begin, end) of the squares of g. Two at once are quicker than four where
+/// hardware reads along: twice as quick with 8 lanes, 1.01 to 1.06 with 16.
 void chunks_of_squares(std::span<const float> g, std::int64_t begin, std::int64_t end,
                        float* sums) {
   const auto square = [=](std::int64_t i, auto zero) FORNAX_LAMBDA {
     const auto x = num::load(g.data() + i, zero);
     return x * x;
   };
-  num::ordered_chunk_sums<num::Vector, num::kLanes>(begin, end, static_cast<std::int64_t>(g.size()),
-                                                    square, sums);
+  const auto count = static_cast<std::int64_t>(g.size());
+  if (host::reads_along())
+    return num::ordered_chunk_sums<num::Vector, num::kLanes, 2>(begin, end, count, square, sums);
+  num::ordered_chunk_sums<num::Vector, num::kLanes>(begin, end, count, square, sums);
 }
 
 }  // namespace fornax::optimizer_step::HWY_NAMESPACE
