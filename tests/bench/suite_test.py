@@ -63,6 +63,12 @@ class Suite(unittest.TestCase):
         met = [verdict for _, verdict in
                machine.targets(result(1.0, 2.0, limits=limits, **floor))]
         self.assertEqual(met, [True, False, True, True])
+        for share, best, is_met in ((0.9, 0.75, False), (0.75, 0.9, False), (0.8, 0.8, True)):
+            floor.update(floor_share=share, best_share=best)
+            (_, verdict), = machine.targets({**result(1.0, 2.0, limits={'least_share': 0.8}, **floor),
+                                             'peers': {}})
+            self.assertEqual(verdict, is_met)
+        floor.update(floor_share=0.7, best_share=0.75)
         self.assertIn('target missed: case: 70 % of the floor',
                       machine.verdicts([result(1.0, 2.0, limits=limits, **floor)]))
 
@@ -133,7 +139,7 @@ class Suite(unittest.TestCase):
                                               **floor)])
             self.assertIn(f'50 % of the floor by {by} (best 50 %), target 80 %', missed)
             self.assertEqual(why in missed, said)
-        met = {**floor, 'floor_share': 0.9}
+        met = {**floor, 'floor_share': 0.9, 'best_share': 0.9}
         self.assertNotIn(why, machine.verdicts([result(1.0, 2.0, 'ops', floor_by='bytes',
                                                        cached_seconds=0.9, **met)]))
 
