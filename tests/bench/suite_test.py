@@ -65,8 +65,8 @@ class Suite(unittest.TestCase):
         self.assertEqual(met, [True, False, True, True])
         for share, best, is_met in ((0.9, 0.75, False), (0.75, 0.9, False), (0.8, 0.8, True)):
             floor.update(floor_share=share, best_share=best)
-            (_, verdict), = machine.targets({**result(1.0, 2.0, limits={'least_share': 0.8}, **floor),
-                                             'peers': {}})
+            alone = {**result(1.0, 2.0, limits={'least_share': 0.8}, **floor), 'peers': {}}
+            (_, verdict), = machine.targets(alone)
             self.assertEqual(verdict, is_met)
         floor.update(floor_share=0.7, best_share=0.75)
         self.assertIn('target missed: case: 70 % of the floor',
