@@ -278,7 +278,7 @@ class Checker {
   }
 
   void check_space(int id, const Location& location, const Range& range) const {
-    std::int64_t limit = plan_.arena_bytes - plan_.thread_bytes * plan_.model.threads;
+    std::int64_t limit = plan_.arena_bytes - plan_.thread_space_bytes();
     if (location.space == Space::state) {
       if (!exists(location.value) || !is_state(location.value))
         fail(label(id) + " lies in a state that does not exist");

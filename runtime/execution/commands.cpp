@@ -133,7 +133,7 @@ class Binder {
     if (step.workspace_bytes)
       command.args.workspace = {static_cast<std::byte*>(address(step.workspace)),
                                 static_cast<std::size_t>(step.workspace_bytes)};
-    if (const std::int64_t bytes = plan_.thread_bytes * plan_.model.threads) {
+    if (const std::int64_t bytes = plan_.thread_space_bytes()) {
       auto* arena = static_cast<std::byte*>(program_.arena->memory.get());
       command.args.thread_space = {arena + plan_.arena_bytes - bytes,
                                    static_cast<std::size_t>(bytes)};

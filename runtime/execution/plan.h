@@ -63,6 +63,7 @@ struct Plan {
   int events = 0, streams = 1;
   std::int64_t arena_bytes = 0, lower_bound_bytes = 0;
   std::int64_t thread_bytes = 0;  ///< of each of the model's threads, at the end of the arena
+  std::int64_t thread_space_bytes() const { return thread_bytes * model.threads; }
   bool advances_step = false;  ///< updates a parameter
   bool writes_state = false;   ///< updates a parameter or a state
 };

@@ -231,9 +231,8 @@ class Planner {
     plan_.thread_bytes = 0;
     for (const PlanStep& step : plan_.steps)
       plan_.thread_bytes = std::max(plan_.thread_bytes, padded(step.offer.thread_bytes));
-    const std::int64_t all = plan_.thread_bytes * plan_.model.threads;
-    plan_.arena_bytes = height_bytes + all;
-    plan_.lower_bound_bytes += all;
+    plan_.arena_bytes = height_bytes + plan_.thread_space_bytes();
+    plan_.lower_bound_bytes += plan_.thread_space_bytes();
   }
 
   void place(const std::vector<int>& owners, const std::vector<int>& workspaces) {

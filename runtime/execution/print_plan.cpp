@@ -163,6 +163,7 @@ PlanSummary summarize(const Plan& plan) {
   if (plan.model.bytes_per_second > 0)
     seconds = std::max(seconds, bytes / plan.model.bytes_per_second);
   summary.floor_ms = seconds * 1e3;
+  summary.workspace_bytes += plan.thread_space_bytes();
   return summary;
 }
 
