@@ -149,7 +149,8 @@ void run_chunks(const Gemm& g, const GemmKernels& kernels, const GemmShares& sha
 }  // namespace
 
 GemmBytes gemm_bytes(const Gemm& gemm, int threads) {
-  if (gemm.M == 0 || gemm.N == 0 || is_scalar(gemm) || is_few_rows(gemm)) return {};
+  if (gemm.M == 0 || gemm.N == 0 || is_scalar(gemm) || is_few_rows(gemm) || is_shallow(gemm))
+    return {};
   GemmBytes bytes;
   for (const TileShape& tile : gemm_tile_shapes()) {
     const GemmFloats floats = floats_of(gemm, tile, threads);
@@ -206,6 +207,7 @@ void gemm(const Gemm& gemm, const GemmSpace& space, int threads) {
   if (is_scalar(gemm)) return run_scalar(gemm);
   const GemmKernels& kernels = gemm_kernels();
   if (is_few_rows(gemm)) return run_few_rows(gemm, kernels, threads);
+  if (is_shallow(gemm)) return run_shallow(gemm, kernels, threads);
   const GemmRoom room = room_in(space, gemm, threads);
   if (!gemm.keeps_outputs) return run_strips(gemm, kernels, room, threads);
   if (is_transposed(gemm)) return run_transposed(gemm, kernels, room, threads);

@@ -37,14 +37,15 @@ void pack_copied(const PackArguments& p) {
   }
 }
 
-/// The 4 k of rows i, i + 4 .. as one vector: 128-bit block q holds row 4 * q + r.
-HWY_INLINE V load_blocks(const float* const* row, std::int64_t k) {
+/// The first 4 elements of rows i, i + 4 .. as one vector: 128-bit block q is of row i + 4 * q.
+template <class Row>
+HWY_INLINE V load_blocks(const Row& row, int i) {
   const D d;
-  V v = hn::LoadDup128(d, row[0] + k);
+  V v = hn::LoadDup128(d, row(i));
 #pragma GCC unroll 4
   for (int q = 1; q < lanes / 4; ++q) {
     const auto below = hn::FirstN(d, static_cast<std::size_t>(4 * q));
-    v = hn::IfThenElse(below, v, hn::LoadDup128(d, row[4 * q] + k));
+    v = hn::IfThenElse(below, v, hn::LoadDup128(d, row(i + 4 * q)));
   }
   return v;
 }
@@ -56,11 +57,30 @@ HWY_INLINE void row_pointers(const GemmOperand& from, std::int64_t first, std::i
     row[i] = from.data + (first + std::min<std::int64_t>(i, count - 1)) * from.row_stride;
 }
 
-/// column[q] = element k + q of `lanes` rows.
-HWY_INLINE void load_transposed(const float* const* row, std::int64_t k, V (&column)[4]) {
-  const V blocks[] = {load_blocks(row, k), load_blocks(row + 1, k), load_blocks(row + 2, k),
-                      load_blocks(row + 3, k)};
+/// column[q] = element q of `lanes` rows; row(i) points to row i.
+template <class Row>
+HWY_INLINE void load_transposed(const Row& row, V (&column)[4]) {
+  const V blocks[] = {load_blocks(row, 0), load_blocks(row, 1), load_blocks(row, 2),
+                      load_blocks(row, 3)};
   turn_within_blocks(blocks, column);
+}
+
+/// The same of 16 rows: halves of lines are loaded, a third less of work than by blocks of 4.
+template <class Row, class Vector>
+HWY_INLINE void load_transposed(const Row& row, Vector (&column)[8]) {
+  const hn::DFromV<Vector> d;
+  const hn::Half<hn::DFromV<Vector>> half;
+  const auto two = [&](int i) FORNAX_LAMBDA {
+    return hn::Combine(d, hn::LoadU(half, row(i + 4)), hn::LoadU(half, row(i)));
+  };
+  Vector first[4], second[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    const Vector above = two(i), below = two(i + 8);
+    first[i] = even_blocks(below, above), second[i] = odd_blocks(below, above);
+  }
+  turn_within_blocks(first, column);
+  turn_within_blocks(second, column + 4);
 }
 
 /// Source contiguous in k, `lanes` rows at a time. A store may pass the end of its row of out: the
@@ -72,7 +92,7 @@ inline void pack_transposed(const PackArguments& p, std::int64_t first, std::int
   float* out = p.out + first;
   for (std::int64_t k = 0; k + 4 <= p.depth; k += 4) {
     V column[4];
-    load_transposed(row, k, column);
+    load_transposed([&](int i) FORNAX_LAMBDA { return row[i] + k; }, column);
 #pragma GCC unroll 4
     for (int q = 0; q < 4; ++q) hn::StoreU(column[q], d, out + (k + q) * p.width);
   }

@@ -97,71 +97,104 @@ void tiles(const TileArguments& t) {
     tile<rows, vectors, apart>(t, a, c);
 }
 
-constexpr std::int64_t fetched_ahead = 48, line_ahead = 64;  // floats
-
 /// Rows so far apart share one set of L1, which holds fewer lines than there are rows.
 constexpr std::int64_t set_stride = 4096 / sizeof(float);
 
-/// Outputs [n, n + count) of every row, b contiguous in k: b is transposed in registers, `groups`
-/// vectors of chains hide the latency of fma. Bound by the bytes of b. whole_lines: takes a line of
-/// a row at once, since it is not in L1 any more when its next part is due: 1.2 to 2 times as quick
-/// where that is so, 0.6 where it is not.
-template <int rows, int groups, bool whole_lines>
-void few_rows_chains(const Gemm& g, std::int64_t n, std::int64_t count) {
-  const D d;
-  const float* row[groups][lanes];
+/// `lanes` rows of b at equal distances.
+struct RowsApart {
+  const float* first;
+  std::int64_t stride;
+  HWY_INLINE const float* operator()(int i) const { return first + i * stride; }
+};
+/// The last rows of b, fewer than lanes.
+struct RowsListed {
+  const float* row[lanes];
+  HWY_INLINE const float* operator()(int i) const { return row[i]; }
+};
+
+/// Chains of all rows of a with groups * lanes rows of b, b contiguous in k. Groups hide the
+/// latency of fma.
+template <int rows, int groups, class Rows>
+struct FewChains {
+  const Gemm& gemm;
+  Rows b[groups];
+  bool asks;  ///< for memory ahead: of more rows than hardware follows
   V acc[rows][groups];
-  for (int v = 0; v < groups; ++v) {
-    row_pointers(g.b, n + v * lanes, std::min<std::int64_t>(lanes, count - v * lanes), row[v]);
-    for (int m = 0; m < rows; ++m) acc[m][v] = hn::Zero(d);
-  }
-  const auto add = [&](int v, std::int64_t k, V column) FORNAX_LAMBDA {
+
+  HWY_INLINE void add(int v, std::int64_t k, V column) {
+    const D d;
+    const float* a = gemm.a.data + k;
 #pragma GCC unroll 8
     for (int m = 0; m < rows; ++m)
-      acc[m][v] = hn::MulAdd(hn::Set(d, g.a.data[m * g.a.row_stride + k]), column, acc[m][v]);
-  };
-  std::int64_t k = 0;
-  if constexpr (whole_lines) {
-    for (; k + lanes <= g.K; k += lanes)
+      acc[m][v] = hn::MulAdd(hn::Set(d, a[m * gemm.a.row_stride]), column, acc[m][v]);
+  }
+
+  /// `width` steps from k on. Each row is asked for once in the steps that use a line of it.
+  template <int width>
+  HWY_INLINE void add_columns(std::int64_t k) {
+    constexpr std::int64_t ahead = width == 16 ? 64 : 48;  // floats; measured
+    constexpr int parts = 16 / width, asked = lanes / parts;
 #pragma GCC unroll 4
-      for (int v = 0; v < groups; ++v) {
-        V column[lanes];
-        for (int i = 0; i < lanes; ++i) __builtin_prefetch(row[v][i] + k + line_ahead);
-        load_turned([&](int i) FORNAX_LAMBDA { return row[v][i] + k; }, column);
+    for (int v = 0; v < groups; ++v) {
+      const auto row = [&](int i) FORNAX_LAMBDA { return b[v](i) + k; };
+      if (asks) {
+        const int part = static_cast<int>(k / width % parts);
 #pragma GCC unroll 16
-        for (int q = 0; q < lanes; ++q) add(v, k + q, column[q]);
+        for (int i = 0; i < asked; ++i) __builtin_prefetch(row(part * asked + i) + ahead);
+      }
+      V column[width];
+      if constexpr (width == lanes)
+        load_turned(row, column);
+      else
+        load_transposed(row, column);
+#pragma GCC unroll 16
+      for (int q = 0; q < width; ++q) add(v, k + q, column[q]);
+    }
+  }
+
+  /// `width` steps at a time, as long as there are so many.
+  template <int width>
+  HWY_INLINE void run() {
+    const D d;
+    for (int m = 0; m < rows; ++m)
+      for (int v = 0; v < groups; ++v) acc[m][v] = hn::Zero(d);
+    std::int64_t k = 0;
+    for (; k + width <= gemm.K; k += width) add_columns<width>(k);
+    for (; k + 4 <= gemm.K; k += 4) add_columns<4>(k);
+    HWY_ALIGN float lane[lanes];
+    for (; k < gemm.K; ++k)
+      for (int v = 0; v < groups; ++v) {
+        for (int i = 0; i < lanes; ++i) lane[i] = b[v](i)[k];
+        add(v, k, hn::Load(d, lane));
       }
   }
-  for (; k + 4 <= g.K; k += 4) {
-#pragma GCC unroll 4
-    for (int v = 0; v < groups; ++v) {
-      V column[4];
-      // More rows than hardware follows: a quarter of them a step asks for a line ahead.
-      for (int i = 0; i < lanes / 4; ++i)
-        __builtin_prefetch(row[v][k / 4 % 4 * (lanes / 4) + i] + k + fetched_ahead);
-      load_transposed(row[v], k, column);
-#pragma GCC unroll 4
-      for (int q = 0; q < 4; ++q) add(v, k + q, column[q]);
-    }
-  }
-  HWY_ALIGN float lane[lanes];
-  for (; k < g.K; ++k) {
-    for (int v = 0; v < groups; ++v) {
-      for (int i = 0; i < lanes; ++i) lane[i] = row[v][i][k];
-      add(v, k, hn::Load(d, lane));
-    }
-  }
-  for (int m = 0; m < rows; ++m) {
-    for (int v = 0; v < groups; ++v) {
-      hn::Store(acc[m][v], d, lane);
-      const std::int64_t valid = std::min<std::int64_t>(lanes, count - v * lanes);
-      float* to = g.c + m * g.c_stride + n + v * lanes;
-      for (std::int64_t i = 0; i < valid; ++i) to[i] = lane[i];
-    }
-  }
+};
+
+/// Outputs [n, n + groups * lanes) of every row. b is transposed in registers: FP instructions
+/// bound it, and b's bytes from memory.
+template <int rows, int groups, int width>
+void few_rows_of_chains(const Gemm& g, std::int64_t n) {
+  FewChains<rows, groups, RowsApart> chains{g, {}, !reads_along(), {}};
+  for (int v = 0; v < groups; ++v)
+    chains.b[v] = {g.b.data + (n + v * lanes) * g.b.row_stride, g.b.row_stride};
+  chains.template run<width>();
+  for (int m = 0; m < rows; ++m)
+    for (int v = 0; v < groups; ++v)
+      hn::StoreU(chains.acc[m][v], D(), g.c + m * g.c_stride + n + v * lanes);
 }
 
-constexpr std::int64_t few_rows_depth = 4;  // steps of k at a time
+/// The last `count` outputs of every row.
+template <int rows>
+void few_rows_last(const Gemm& g, std::int64_t n, std::int64_t count) {
+  FewChains<rows, 1, RowsListed> chains{g, {}, !reads_along(), {}};
+  row_pointers(g.b, n, count, chains.b[0].row);
+  chains.template run<4>();
+  HWY_ALIGN float lane[lanes];
+  for (int m = 0; m < rows; ++m) {
+    hn::Store(chains.acc[m][0], D(), lane);
+    std::copy(lane, lane + count, g.c + m * g.c_stride + n);
+  }
+}
 
 /// Elements of a row: all lanes of a vector, or its first.
 struct AllLanes {
@@ -178,6 +211,7 @@ struct FirstLanes {
 struct FewSteps {
   const Gemm& gemm;
   std::int64_t row, k, steps;
+  std::int64_t ahead;  ///< steps to what is asked for
 };
 
 /// c[m, n ..] goes on by these steps. The rows of b that come next are asked for where `fetches`:
@@ -187,8 +221,9 @@ HWY_INLINE void few_rows_outputs(const FewSteps& f, std::int64_t n, const Lanes&
   const D d;
   const Gemm& g = f.gemm;
   const std::int64_t stride = g.b.column_stride;
-  const std::int64_t ahead = f.k + 2 * few_rows_depth <= g.K ? few_rows_depth * stride : 0;
-  const float* a = g.a.data + f.row * g.a.row_stride + f.k;
+  const std::int64_t ahead = f.ahead * stride;
+  const std::int64_t a_step = g.a.column_stride;
+  const float* a = g.a.data + f.row * g.a.row_stride + f.k * a_step;
   const float* b = g.b.data + f.k * stride + n;
   float* c = g.c + f.row * g.c_stride + n;
   V acc[rows][vectors];
@@ -196,17 +231,17 @@ HWY_INLINE void few_rows_outputs(const FewSteps& f, std::int64_t n, const Lanes&
   for (int m = 0; m < rows; ++m)
     for (int v = 0; v < vectors; ++v)
       acc[m][v] = f.k == 0 ? hn::Zero(d) : all.load(c + m * g.c_stride + v * lanes);
-  for (std::int64_t q = 0; q < f.steps; ++q, b += stride) {
+  for (std::int64_t q = 0; q < f.steps; ++q, a += a_step, b += stride) {
     V row[vectors];
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; ++v) {
       row[v] = all.load(b + v * lanes);
-      if (fetches) __builtin_prefetch(b + v * lanes + ahead);
+      if (fetches && v * lanes % 16 == 0) __builtin_prefetch(b + v * lanes + ahead);
     }
 #pragma GCC unroll 8
     for (int m = 0; m < rows; ++m)
       for (int v = 0; v < vectors; ++v)
-        acc[m][v] = hn::MulAdd(hn::Set(d, a[m * g.a.row_stride + q]), row[v], acc[m][v]);
+        acc[m][v] = hn::MulAdd(hn::Set(d, a[m * g.a.row_stride]), row[v], acc[m][v]);
   }
 #pragma GCC unroll 8
   for (int m = 0; m < rows; ++m)
@@ -215,10 +250,11 @@ HWY_INLINE void few_rows_outputs(const FewSteps& f, std::int64_t n, const Lanes&
 
 /// The same of all columns, of as many rows at a time as registers hold of two vectors each.
 template <int rows, int first = 0>
-void few_rows_steps(const FewRowsArguments& f, std::int64_t k) {
+void few_rows_steps(const FewRowsArguments& f, std::int64_t k, std::int64_t depth) {
   constexpr int most = lanes / 2, height = (rows - 1) / ((rows - 1) / most + 1) + 1;
-  constexpr bool fetches = first == 0 && rows > 1;
-  const FewSteps steps{f.gemm, first, k, std::min(few_rows_depth, f.gemm.K - k)};
+  constexpr bool fetches = first == 0;
+  const bool goes_on = k + 2 * depth <= f.gemm.K;
+  const FewSteps steps{f.gemm, first, k, std::min(depth, f.gemm.K - k), goes_on ? depth : 0};
   const std::int64_t end = f.column + f.columns;
   std::int64_t n = f.column;
   for (; n + 2 * lanes <= end; n += 2 * lanes)
@@ -228,30 +264,39 @@ void few_rows_steps(const FewRowsArguments& f, std::int64_t k) {
     const FirstLanes some{hn::FirstN(D(), static_cast<std::size_t>(end - n))};
     few_rows_outputs<height, 1, fetches>(steps, n, some);
   }
-  if constexpr (height < rows) few_rows_steps<rows - height, first + height>(f, k);
+  if constexpr (height < rows) few_rows_steps<rows - height, first + height>(f, k, depth);
 }
 
-template <int rows, bool whole_lines>
-void few_rows_of_chains(const FewRowsArguments& f) {
-  constexpr int groups = rows <= 4 ? 2 : 1;
-  std::int64_t n = 0;
-  for (; n + groups * lanes <= f.columns; n += groups * lanes)
-    few_rows_chains<rows, groups, whole_lines>(f.gemm, f.column + n, groups * lanes);
-  for (; n < f.columns; n += lanes)
-    few_rows_chains<rows, 1, whole_lines>(f.gemm, f.column + n, f.columns - n);
+/// Of b contiguous in k, `groups` vectors of outputs at a time.
+template <int rows, int groups, int width>
+void few_rows_by_chains(const FewRowsArguments& f) {
+  std::int64_t n = f.column;
+  const std::int64_t end = f.column + f.columns;
+  for (; n + groups * lanes <= end; n += groups * lanes)
+    few_rows_of_chains<rows, groups, width>(f.gemm, n);
+  for (; n + lanes <= end; n += lanes) few_rows_of_chains<rows, 1, width>(f.gemm, n);
+  if (n < end) few_rows_last<rows>(f.gemm, n, end - n);
 }
 
+/// A line of a row that is not in L1 any more when its next part is due is taken whole: 1.2 to 2
+/// times as quick where that is so, 0.6 where it is not.
 template <int rows>
 void few_rows(const FewRowsArguments& f) {
   if (f.gemm.b.column_stride == 1) {
-    const bool share_sets = lanes == 16 && f.gemm.b.row_stride % set_stride == 0;
-    return share_sets ? few_rows_of_chains<rows, lanes == 16>(f)
-                      : few_rows_of_chains<rows, false>(f);
+    constexpr int groups = rows <= 4 ? 2 : 1;
+    if constexpr (lanes == 16) {
+      if (f.gemm.b.row_stride % set_stride == 0) return few_rows_by_chains<rows, 1, lanes>(f);
+      return few_rows_by_chains<rows, groups, lanes / 2>(f);
+    }
+    return few_rows_by_chains<rows, groups, 4>(f);
   }
+  // Steps whose elements of b stay in L1 with those of the next; measured.
+  const bool share_sets = f.gemm.b.column_stride % set_stride == 0;
+  const std::int64_t depth = f.columns <= 512 && !share_sets ? 8 : 4;
   std::int64_t k = 0;
   do {
-    few_rows_steps<rows>(f, k);
-    k += few_rows_depth;
+    few_rows_steps<rows>(f, k, depth);
+    k += depth;
   } while (k < f.gemm.K);
 }
 
@@ -292,6 +337,16 @@ HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 namespace fornax::host {
+
+// Shorter rows leave the FMAs idle, but where outputs are few, to pack for them is dearer;
+// measured.
+constexpr std::int64_t shallow_columns = 64, shallow_outputs = 4096;
+
+bool is_shallow(const Gemm& g) {
+  const bool pays = g.N >= shallow_columns || g.M * g.N <= shallow_outputs;
+  return pays && g.keeps_outputs && !g.resumes && g.K <= gemm_shallow && g.b.row_stride == 1 &&
+         (g.sum_chunk == 0 || g.K <= g.sum_chunk);
+}
 
 bool is_few_rows(const Gemm& g) {
   return g.M <= gemm_few_rows && g.sum_chunk == 0 && g.a.column_stride == 1 &&

@@ -100,6 +100,11 @@ inline constexpr int gemm_few_rows = 8;
 /// Whether few_rows computes it: rows of a in place, b or b^T too, and one chain for the sum.
 bool is_few_rows(const Gemm& gemm);
 
+/// Whether few_rows computes it, gemm_few_rows rows at a time: outputs of so few steps of k bound
+/// it, and are written row after row.
+bool is_shallow(const Gemm& gemm);
+inline constexpr int gemm_shallow = 8;  // measured
+
 struct GemmKernels {
   TileShape shape;
   using Table = TileFunction[gemm_max_tile_rows + 1][gemm_tile_vectors + 1];  // [rows][vectors]

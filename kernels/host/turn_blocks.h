@@ -13,7 +13,7 @@ namespace fornax::host::HWY_NAMESPACE {
 
 /// Block b of column[q] = element 4 b + q of the four rows.
 template <class Vector>
-HWY_INLINE void turn_within_blocks(const Vector (&row)[4], Vector (&column)[4]) {
+HWY_INLINE void turn_within_blocks(const Vector (&row)[4], Vector* column) {
   namespace hn = hwy::HWY_NAMESPACE;
   const hn::DFromV<Vector> d;
   const hn::Repartition<double, hn::DFromV<Vector>> pairs;
@@ -27,6 +27,17 @@ HWY_INLINE void turn_within_blocks(const Vector (&row)[4], Vector (&column)[4]) 
   column[3] = hn::BitCast(d, hn::InterleaveUpper(pairs, high01, high23));
 }
 
+/// Blocks 0 and 2 of `low`, then those of `high`; and blocks 1 and 3. Of vectors of four blocks,
+/// which are those of AVX-512; Highway would take two instructions.
+template <class Vector>
+HWY_INLINE Vector even_blocks(Vector high, Vector low) {
+  return Vector{_mm512_shuffle_f32x4(low.raw, high.raw, 0x88)};
+}
+template <class Vector>
+HWY_INLINE Vector odd_blocks(Vector high, Vector low) {
+  return Vector{_mm512_shuffle_f32x4(low.raw, high.raw, 0xdd)};
+}
+
 /// column[4 b + q] = block b of each of groups[0 .. blocks)[q], in their order.
 template <int blocks, class Vector>
 HWY_INLINE void turn_blocks(const Vector (&groups)[blocks][4], int q, Vector* column) {
@@ -38,15 +49,14 @@ HWY_INLINE void turn_blocks(const Vector (&groups)[blocks][4], int q, Vector* co
     column[q] = hn::ConcatLowerLower(d, groups[1][q], groups[0][q]);
     column[4 + q] = hn::ConcatUpperUpper(d, groups[1][q], groups[0][q]);
   } else {
-    const Vector a = groups[0][q], b = groups[1][q], c = groups[2][q], e = groups[3][q];
-    const Vector even_ab = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(b), a);
-    const Vector odd_ab = hn::OddEvenBlocks(b, hn::SwapAdjacentBlocks(a));
-    const Vector even_ce = hn::OddEvenBlocks(hn::SwapAdjacentBlocks(e), c);
-    const Vector odd_ce = hn::OddEvenBlocks(e, hn::SwapAdjacentBlocks(c));
-    column[q] = hn::ConcatLowerLower(d, even_ce, even_ab);
-    column[4 + q] = hn::ConcatLowerLower(d, odd_ce, odd_ab);
-    column[8 + q] = hn::ConcatUpperUpper(d, even_ce, even_ab);
-    column[12 + q] = hn::ConcatUpperUpper(d, odd_ce, odd_ab);
+    const Vector low_ab = hn::ConcatLowerLower(d, groups[1][q], groups[0][q]);
+    const Vector low_cd = hn::ConcatLowerLower(d, groups[3][q], groups[2][q]);
+    const Vector high_ab = hn::ConcatUpperUpper(d, groups[1][q], groups[0][q]);
+    const Vector high_cd = hn::ConcatUpperUpper(d, groups[3][q], groups[2][q]);
+    column[q] = even_blocks(low_cd, low_ab);
+    column[4 + q] = odd_blocks(low_cd, low_ab);
+    column[8 + q] = even_blocks(high_cd, high_ab);
+    column[12 + q] = odd_blocks(high_cd, high_ab);
   }
 }
 

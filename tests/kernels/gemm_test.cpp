@@ -225,6 +225,12 @@ TEST_F(GemmTest, FewRows) {
   }
 }
 
+TEST_F(GemmTest, FewSteps) {
+  for (std::int64_t K = 1; K <= 9; ++K)
+    for (const Case& s : {Case{5, 70, K, false, false, 16}, {77, 590, K, false, false, 0, 434}})
+      check_transpositions(s, {1, 2, 7});
+}
+
 TEST_F(GemmTest, RowsOfBReadInPlace) {
   for (const std::int64_t M : {5, 8, 63, 64, 65, 127, 128, 129}) {
     check({.M = M, .N = 301, .K = 70, .gap = 1},
@@ -363,15 +369,14 @@ TEST_F(GemmTest, EpilogueSeesEveryFinishedOutputOnce) {
                         {128, 230, 2300},
                         {20, 33, 5000, true, true, 512},
                         {90, 91, 18'000, true, true, 256},
+                        {77, 590, 4, true, true, 512, 1},
                         {700, 203, 1300, true, true, 512, 2}};
   for (const Case& s : cases) {
     const Operands o = random_operands(s, 17);
     std::vector<float> expected = outputs(s);
     naive(problem(s, o, expected.data()));
-    for (std::int64_t i = 0; i < s.M * (s.N + s.gap); ++i) {
-      float& x = expected[static_cast<std::size_t>(i)];
-      if (i % (s.N + s.gap) < s.N) x = 2.0f * x + 1.0f;
-    }
+    for (float& x : expected)
+      if ((&x - expected.data()) % (s.N + s.gap) < s.N) x = 2.0f * x + 1.0f;
     for (const Isa isa : isas_) {
       use_isa(isa);
       for (const int threads : {1, 2, 7}) {
