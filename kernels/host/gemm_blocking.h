@@ -39,9 +39,6 @@ std::int64_t packed_b_floats(const GemmBlocking& blocking, const TileShape& tile
 /// Threads that the product is worth waking, at most `threads`.
 int useful_threads(const Gemm& gemm, int threads);
 
-/// Rows so many floats apart share a set of L1.
-inline constexpr std::int64_t page_floats = 1024;
-
 inline std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 inline std::int64_t round_up(std::int64_t a, std::int64_t b) { return divide_up(a, b) * b; }
 

@@ -83,19 +83,31 @@ HWY_INLINE void load_transposed(const Row& row, Vector (&column)[8]) {
   turn_within_blocks(second, column + 4);
 }
 
+/// `width` steps from k on, as long as there are so many; row[i] points to row i.
+template <int width>
+HWY_INLINE void pack_columns(const PackArguments& p, const float* const* row, float* out,
+                             std::int64_t& k) {
+  for (; k + width <= p.depth; k += width) {
+    V column[width];
+    const auto at = [&](int i) FORNAX_LAMBDA { return row[i] + k; };
+    if constexpr (width == lanes)
+      load_turned(at, column);
+    else
+      load_transposed(at, column);
+#pragma GCC unroll 16
+    for (int q = 0; q < width; ++q) hn::StoreU(column[q], D(), out + (k + q) * p.width);
+  }
+}
+
 /// Source contiguous in k, `lanes` rows at a time. A store may pass the end of its row of out: the
-/// next row is written after it.
+/// next row is written after it. Of rows that share sets of L1 a line is taken whole.
 inline void pack_transposed(const PackArguments& p, std::int64_t first, std::int64_t count) {
-  const D d;
   const float* row[lanes];
   row_pointers(p.source, first, count, row);
-  float* out = p.out + first;
-  for (std::int64_t k = 0; k + 4 <= p.depth; k += 4) {
-    V column[4];
-    load_transposed([&](int i) FORNAX_LAMBDA { return row[i] + k; }, column);
-#pragma GCC unroll 4
-    for (int q = 0; q < 4; ++q) hn::StoreU(column[q], d, out + (k + q) * p.width);
-  }
+  std::int64_t k = 0;
+  if constexpr (lanes == 16)
+    if (p.source.row_stride % page_floats == 0) pack_columns<16>(p, row, p.out + first, k);
+  pack_columns<4>(p, row, p.out + first, k);
 }
 
 inline void pack(const PackArguments& p) {

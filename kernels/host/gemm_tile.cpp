@@ -97,9 +97,6 @@ void tiles(const TileArguments& t) {
     tile<rows, vectors, apart>(t, a, c);
 }
 
-/// Rows so far apart share one set of L1, which holds fewer lines than there are rows.
-constexpr std::int64_t set_stride = 4096 / sizeof(float);
-
 /// `lanes` rows of b at equal distances.
 struct RowsApart {
   const float* first;
@@ -285,13 +282,13 @@ void few_rows(const FewRowsArguments& f) {
   if (f.gemm.b.column_stride == 1) {
     constexpr int groups = rows <= 4 ? 2 : 1;
     if constexpr (lanes == 16) {
-      if (f.gemm.b.row_stride % set_stride == 0) return few_rows_by_chains<rows, 1, lanes>(f);
+      if (f.gemm.b.row_stride % page_floats == 0) return few_rows_by_chains<rows, 1, lanes>(f);
       return few_rows_by_chains<rows, groups, lanes / 2>(f);
     }
     return few_rows_by_chains<rows, groups, 4>(f);
   }
   // Steps whose elements of b stay in L1 with those of the next; measured.
-  const bool share_sets = f.gemm.b.column_stride % set_stride == 0;
+  const bool share_sets = f.gemm.b.column_stride % page_floats == 0;
   const std::int64_t depth = f.columns <= 512 && !share_sets ? 8 : 4;
   std::int64_t k = 0;
   do {

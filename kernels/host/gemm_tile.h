@@ -7,6 +7,9 @@
 
 namespace fornax::host {
 
+/// Rows so many floats apart share a set of L1, which has fewer ways than a tile has rows.
+inline constexpr std::int64_t page_floats = 1024;
+
 /// How a tile's accumulators begin and what happens to c with them.
 enum class TileStart {
   zero,    ///< acc = +0.0; c = acc
