@@ -17,6 +17,8 @@ constexpr std::int64_t direct_depth = 256;           // longest rows of a that a
 constexpr std::int64_t narrow_tiles = 8;             // of one block where a is read in place
 constexpr std::int64_t short_row = 128;              // rows of a^T and b^T that are read in place
 constexpr std::int64_t short_rows_depth = 128;       // of a piece of them
+constexpr std::int64_t unpacked_tiles = 8;           // of rows of c, for which b is not packed
+constexpr std::int64_t unpacked_floats = 1 << 20;    // of a piece of b that L3 has for them
 constexpr std::int64_t part_products = 160 * 1024;   // fma that are worth waking a thread
 constexpr std::int64_t unit_products = 256 * 1024;   // of a unit that a thread fetches
 constexpr std::int64_t unit_side = 256;              // of one that packs an operand again
@@ -28,6 +30,13 @@ constexpr std::int64_t partial_floats = 256 * 1024;  // of one wave of chunks
 /// Rows of a^T or b^T so short that a tile's piece of many of them fits the caches.
 bool has_short_rows(const GemmOperand& operand) {
   return operand.row_stride == 1 && operand.column_stride <= short_row;
+}
+
+/// Rows of b^T that few tiles read: to pack them would cost more than that they lie apart.
+bool is_read_apart(const Gemm& gemm, std::int64_t depth, const TileShape& tile) {
+  const bool share_sets = gemm.b.column_stride % page_floats == 0;
+  const std::int64_t tiles = share_sets && tile.lanes < 16 ? 1 : unpacked_tiles;
+  return gemm.b.row_stride == 1 && gemm.M <= tiles * tile.rows && gemm.N * depth <= unpacked_floats;
 }
 
 /// Floats of a that are packed whole. Most processors with vectors of 16 lanes have an L2 of a MiB
@@ -151,7 +160,8 @@ GemmBlocking block_gemm(const Gemm& gemm, std::int64_t M, std::int64_t N, const 
     blocking.columns = std::min<std::int64_t>(N, panels_at_once * tile.columns());
     blocking.a_in_place = has_short_rows(gemm.a) || (apart && gemm.N <= tile.columns());
     // Of all of b, not of a part's columns: a vector must not pass the end of the last row.
-    blocking.b_in_place = has_short_rows(gemm.b) && gemm.N % tile.lanes == 0;
+    blocking.b_in_place =
+        (has_short_rows(gemm.b) || is_read_apart(gemm, depth, tile)) && gemm.N % tile.lanes == 0;
     if (blocking.b_in_place) blocking.columns = N;
   } else if (N * depth <= narrow_b_floats) {  // b is packed once, a a few tiles at a time
     blocking.a_in_place = apart && gemm.K <= direct_depth;

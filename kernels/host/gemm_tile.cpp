@@ -339,15 +339,24 @@ namespace fornax::host {
 // measured.
 constexpr std::int64_t shallow_columns = 64, shallow_outputs = 4096;
 
+// Rows of a^T, more of which are quicker as a tile, as are short rows that it reads in place.
+constexpr std::int64_t few_rows_apart = 4, short_columns = 64;
+
+/// All of the sum, into c.
+bool is_one_chain(const Gemm& g) {
+  return g.keeps_outputs && !g.resumes && (g.sum_chunk == 0 || g.K <= g.sum_chunk);
+}
+
 bool is_shallow(const Gemm& g) {
   const bool pays = g.N >= shallow_columns || g.M * g.N <= shallow_outputs;
-  return pays && g.keeps_outputs && !g.resumes && g.K <= gemm_shallow && g.b.row_stride == 1 &&
-         (g.sum_chunk == 0 || g.K <= g.sum_chunk);
+  return pays && is_one_chain(g) && g.K <= gemm_shallow && g.b.row_stride == 1;
 }
 
 bool is_few_rows(const Gemm& g) {
-  return g.M <= gemm_few_rows && g.sum_chunk == 0 && g.a.column_stride == 1 &&
-         (g.b.column_stride == 1 || g.b.row_stride == 1);
+  if (g.M > gemm_few_rows || !is_one_chain(g)) return false;
+  if (g.a.column_stride == 1) return g.b.column_stride == 1 || g.b.row_stride == 1;
+  const bool are_vectors = g.N <= short_columns && g.N % 16 == 0;
+  return g.b.row_stride == 1 && g.M <= few_rows_apart && !are_vectors;
 }
 
 const GemmKernels& gemm_kernels() { return FORNAX_DISPATCH(kernels)(); }
