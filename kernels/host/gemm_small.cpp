@@ -10,7 +10,7 @@
 namespace fornax::host {
 namespace {
 
-constexpr std::int64_t few_rows_strip = 64, few_rows_block = 512, one_row_block = 1024;  // columns
+constexpr std::int64_t few_rows_strip = 64, few_rows_block = 1024;  // columns
 constexpr std::int64_t part_bytes = 256 * 1024;  // of b that are worth waking a thread
 
 /// Outputs of one row, four chains at a time.
@@ -40,8 +40,8 @@ void shallow_block(const Gemm& g, const GemmKernels& kernels, const GemmBlock& b
     rows.M = std::min<std::int64_t>(gemm_few_rows, block.row + block.rows - m);
     rows.a.data = g.a.data + m * g.a.row_stride, rows.c = g.c + m * g.c_stride;
     const std::int64_t end = block.column + block.columns;
-    for (std::int64_t n = block.column; n < end; n += few_rows_block) {
-      const std::int64_t columns = std::min(few_rows_block, end - n);
+    for (std::int64_t n = block.column; n < end; n += gemm_deep_columns) {
+      const std::int64_t columns = std::min(gemm_deep_columns, end - n);
       kernels.few_rows({rows, n, columns});
       if (g.epilogue.apply)
         g.epilogue.apply(g.epilogue.context, rows.c + n, g.c_stride, {m, rows.M, n, columns});
@@ -62,7 +62,7 @@ void run_scalar(const Gemm& g) {
 
 void run_few_rows(const Gemm& g, const GemmKernels& kernels, int threads) {
   const std::int64_t strips = divide_up(g.N, few_rows_strip);
-  const std::int64_t block = g.M == 1 ? one_row_block : few_rows_block;
+  const std::int64_t block = g.M > 1 && may_be_cached(g) ? gemm_deep_columns : few_rows_block;
   const std::int64_t grain =
       divide_up(part_bytes, 4 * few_rows_strip * std::max<std::int64_t>(g.K, 1));
   parallel_for(strips, grain, threads, [&](std::int64_t begin, std::int64_t end) {

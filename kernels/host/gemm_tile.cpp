@@ -167,11 +167,14 @@ struct FewChains {
   }
 };
 
+/// Whether rows of b are asked for ahead. Hardware that reads along does so itself from the caches.
+bool asks_for_rows(const Gemm& g) { return !reads_along() || !may_be_cached(g); }
+
 /// Outputs [n, n + groups * lanes) of every row. b is transposed in registers: FP instructions
 /// bound it, and b's bytes from memory.
 template <int rows, int groups, int width>
 void few_rows_of_chains(const Gemm& g, std::int64_t n) {
-  FewChains<rows, groups, RowsApart> chains{g, {}, !reads_along(), {}};
+  FewChains<rows, groups, RowsApart> chains{g, {}, asks_for_rows(g), {}};
   for (int v = 0; v < groups; ++v)
     chains.b[v] = {g.b.data + (n + v * lanes) * g.b.row_stride, g.b.row_stride};
   chains.template run<width>();
@@ -183,7 +186,7 @@ void few_rows_of_chains(const Gemm& g, std::int64_t n) {
 /// The last `count` outputs of every row.
 template <int rows>
 void few_rows_last(const Gemm& g, std::int64_t n, std::int64_t count) {
-  FewChains<rows, 1, RowsListed> chains{g, {}, !reads_along(), {}};
+  FewChains<rows, 1, RowsListed> chains{g, {}, asks_for_rows(g), {}};
   row_pointers(g.b, n, count, chains.b[0].row);
   chains.template run<4>();
   HWY_ALIGN float lane[lanes];
@@ -204,6 +207,14 @@ struct FirstLanes {
   HWY_INLINE void store(V value, float* to) const { hn::BlendedStore(value, which, D(), to); }
 };
 
+/// How the steps of k go. `depth` of all columns before the next: their elements of b stay in L1
+/// with those that are asked for. along: a is contiguous in k.
+template <int depth_, bool along_>
+struct Steps {
+  static constexpr int depth = depth_;
+  static constexpr bool along = along_;
+};
+
 /// A few steps of k from k on, of rows from `row` on; b contiguous in n.
 struct FewSteps {
   const Gemm& gemm;
@@ -213,13 +224,13 @@ struct FewSteps {
 
 /// c[m, n ..] goes on by these steps. The rows of b that come next are asked for where `fetches`:
 /// of each so little is read that hardware does not follow.
-template <int rows, int vectors, bool fetches, class Lanes>
+template <int rows, int vectors, bool along, bool fetches, class Lanes>
 HWY_INLINE void few_rows_outputs(const FewSteps& f, std::int64_t n, const Lanes& all) {
   const D d;
   const Gemm& g = f.gemm;
   const std::int64_t stride = g.b.column_stride;
   const std::int64_t ahead = f.ahead * stride;
-  const std::int64_t a_step = g.a.column_stride;
+  const std::int64_t a_step = along ? 1 : g.a.column_stride;
   const float* a = g.a.data + f.row * g.a.row_stride + f.k * a_step;
   const float* b = g.b.data + f.k * stride + n;
   float* c = g.c + f.row * g.c_stride + n;
@@ -228,7 +239,7 @@ HWY_INLINE void few_rows_outputs(const FewSteps& f, std::int64_t n, const Lanes&
   for (int m = 0; m < rows; ++m)
     for (int v = 0; v < vectors; ++v)
       acc[m][v] = f.k == 0 ? hn::Zero(d) : all.load(c + m * g.c_stride + v * lanes);
-  for (std::int64_t q = 0; q < f.steps; ++q, a += a_step, b += stride) {
+  for (std::int64_t q = 0; q < f.steps; ++q, b += stride) {
     V row[vectors];
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; ++v) {
@@ -238,7 +249,7 @@ HWY_INLINE void few_rows_outputs(const FewSteps& f, std::int64_t n, const Lanes&
 #pragma GCC unroll 8
     for (int m = 0; m < rows; ++m)
       for (int v = 0; v < vectors; ++v)
-        acc[m][v] = hn::MulAdd(hn::Set(d, a[m * g.a.row_stride]), row[v], acc[m][v]);
+        acc[m][v] = hn::MulAdd(hn::Set(d, a[m * g.a.row_stride + q * a_step]), row[v], acc[m][v]);
   }
 #pragma GCC unroll 8
   for (int m = 0; m < rows; ++m)
@@ -246,22 +257,33 @@ HWY_INLINE void few_rows_outputs(const FewSteps& f, std::int64_t n, const Lanes&
 }
 
 /// The same of all columns, of as many rows at a time as registers hold of two vectors each.
-template <int rows, int first = 0>
-void few_rows_steps(const FewRowsArguments& f, std::int64_t k, std::int64_t depth) {
+template <int rows, class S, int first = 0>
+void few_rows_steps(const FewRowsArguments& f, std::int64_t k) {
   constexpr int most = lanes / 2, height = (rows - 1) / ((rows - 1) / most + 1) + 1;
   constexpr bool fetches = first == 0;
+  constexpr std::int64_t depth = S::depth;
   const bool goes_on = k + 2 * depth <= f.gemm.K;
   const FewSteps steps{f.gemm, first, k, std::min(depth, f.gemm.K - k), goes_on ? depth : 0};
   const std::int64_t end = f.column + f.columns;
   std::int64_t n = f.column;
   for (; n + 2 * lanes <= end; n += 2 * lanes)
-    few_rows_outputs<height, 2, fetches>(steps, n, AllLanes{});
-  for (; n + lanes <= end; n += lanes) few_rows_outputs<height, 1, fetches>(steps, n, AllLanes{});
+    few_rows_outputs<height, 2, S::along, fetches>(steps, n, AllLanes{});
+  for (; n + lanes <= end; n += lanes)
+    few_rows_outputs<height, 1, S::along, fetches>(steps, n, AllLanes{});
   if (n < end) {
     const FirstLanes some{hn::FirstN(D(), static_cast<std::size_t>(end - n))};
-    few_rows_outputs<height, 1, fetches>(steps, n, some);
+    few_rows_outputs<height, 1, S::along, fetches>(steps, n, some);
   }
-  if constexpr (height < rows) few_rows_steps<rows - height, first + height>(f, k, depth);
+  if constexpr (height < rows) few_rows_steps<rows - height, S, first + height>(f, k);
+}
+
+template <int rows, class S>
+void few_rows_by_steps(const FewRowsArguments& f) {
+  std::int64_t k = 0;
+  do {
+    few_rows_steps<rows, S>(f, k);
+    k += S::depth;
+  } while (k < f.gemm.K);
 }
 
 /// Of b contiguous in k, `groups` vectors of outputs at a time.
@@ -287,14 +309,11 @@ void few_rows(const FewRowsArguments& f) {
     }
     return few_rows_by_chains<rows, groups, 4>(f);
   }
-  // Steps whose elements of b stay in L1 with those of the next; measured.
+  if (f.gemm.a.column_stride != 1) return few_rows_by_steps<rows, Steps<8, false>>(f);
   const bool share_sets = f.gemm.b.column_stride % page_floats == 0;
-  const std::int64_t depth = f.columns <= 512 && !share_sets ? 8 : 4;
-  std::int64_t k = 0;
-  do {
-    few_rows_steps<rows>(f, k, depth);
-    k += depth;
-  } while (k < f.gemm.K);
+  const bool deep = f.columns <= gemm_deep_columns && !share_sets && may_be_cached(f.gemm);
+  return deep ? few_rows_by_steps<rows, Steps<8, true>>(f)
+              : few_rows_by_steps<rows, Steps<4, true>>(f);
 }
 
 template <std::size_t... row>

@@ -99,6 +99,10 @@ struct FewRowsArguments {
   std::int64_t column, columns;
 };
 inline constexpr int gemm_few_rows = 8;
+/// Columns of which few_rows takes more steps of k at once: of b that memory does not hand over.
+inline constexpr std::int64_t gemm_deep_columns = 512;
+/// Whether b may be in a cache of all threads.
+inline bool may_be_cached(const Gemm& gemm) { return gemm.N * gemm.K <= 3 << 20; }
 
 /// Whether few_rows computes it: rows of a in place, b or b^T too, and one chain for the sum.
 bool is_few_rows(const Gemm& gemm);
