@@ -18,6 +18,8 @@ constexpr std::int64_t narrow_tiles = 8;             // of one block where a is 
 constexpr std::int64_t short_row = 128;              // rows of a^T and b^T that are read in place
 constexpr std::int64_t short_rows_depth = 128;       // of a piece of them
 constexpr std::int64_t unpacked_tiles = 20;          // of rows of c, for which b is not packed
+constexpr std::int64_t unpacked_depth = 32;          // of a piece of b that so many tiles read
+constexpr std::int64_t shallow_unpacked_tiles = 4;   // that read a piece of fewer steps
 constexpr std::int64_t unpacked_floats = 1 << 20;    // of a piece of b that L3 has for them
 constexpr std::int64_t part_products = 160 * 1024;   // fma that are worth waking a thread
 constexpr std::int64_t unit_products = 256 * 1024;   // of a unit that a thread fetches
@@ -32,11 +34,18 @@ bool has_short_rows(const GemmOperand& operand) {
   return operand.row_stride == 1 && operand.column_stride <= short_row;
 }
 
+/// Tiles of rows that may read b unpacked. In few steps their outputs take the sets of L1 that its
+/// rows are in; whole pages apart these all share one, and short vectors come back for their lines.
+std::int64_t most_unpacked_tiles(const Gemm& gemm, std::int64_t depth, const TileShape& tile) {
+  const bool share_sets = gemm.b.column_stride % page_floats == 0;
+  if (share_sets && tile.lanes < 16) return 1;
+  return depth < unpacked_depth ? shallow_unpacked_tiles : unpacked_tiles;
+}
+
 /// Rows of b^T that few tiles read: to pack them would cost more than that they lie apart.
 bool is_read_apart(const Gemm& gemm, std::int64_t depth, const TileShape& tile) {
-  const bool share_sets = gemm.b.column_stride % page_floats == 0;
-  const std::int64_t tiles = share_sets && tile.lanes < 16 ? 1 : unpacked_tiles;
-  return gemm.b.row_stride == 1 && gemm.M <= tiles * tile.rows && gemm.N * depth <= unpacked_floats;
+  return gemm.b.row_stride == 1 && gemm.N * depth <= unpacked_floats &&
+         gemm.M <= most_unpacked_tiles(gemm, depth, tile) * tile.rows;
 }
 
 /// Floats of a that are packed whole. Most processors with vectors of 16 lanes have an L2 of a MiB
