@@ -297,8 +297,8 @@ void few_rows_by_chains(const FewRowsArguments& f) {
   if (n < end) few_rows_last<rows>(f.gemm, n, end - n);
 }
 
-/// A line of a row that is not in L1 any more when its next part is due is taken whole: 1.2 to 2
-/// times as quick where that is so, 0.6 where it is not.
+/// Rows of b contiguous in k are turned by halves of lines, but where they share sets of L1 by whole
+/// lines: those would be gone when their other halves are due.
 template <int rows>
 void few_rows(const FewRowsArguments& f) {
   if (f.gemm.b.column_stride == 1) {
