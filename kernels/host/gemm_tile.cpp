@@ -297,8 +297,8 @@ void few_rows_by_chains(const FewRowsArguments& f) {
   if (n < end) few_rows_last<rows>(f.gemm, n, end - n);
 }
 
-/// Rows of b contiguous in k are turned by halves of lines, but where they share sets of L1 by whole
-/// lines: those would be gone when their other halves are due.
+/// Rows of b contiguous in k are turned by halves of lines, but where they share sets of L1 by
+/// whole lines: those would be gone when their other halves are due.
 template <int rows>
 void few_rows(const FewRowsArguments& f) {
   if (f.gemm.b.column_stride == 1) {
