@@ -65,7 +65,7 @@ HWY_INLINE void load_transposed(const Row& row, V (&column)[4]) {
   turn_within_blocks(blocks, column);
 }
 
-/// The same of 16 rows: halves of lines are loaded, a third less of work than by blocks of 4.
+/// The same of 16 rows: halves of lines are loaded, so that a column takes 4 instructions, not 5.
 template <class Row, class Vector>
 HWY_INLINE void load_transposed(const Row& row, Vector (&column)[8]) {
   const hn::DFromV<Vector> d;
@@ -83,17 +83,22 @@ HWY_INLINE void load_transposed(const Row& row, Vector (&column)[8]) {
   turn_within_blocks(second, column + 4);
 }
 
+/// The same of `width` columns; of as many as there are rows, by whole vectors.
+template <int width, class Row>
+HWY_INLINE void load_columns(const Row& row, V (&column)[width]) {
+  if constexpr (width == lanes)
+    load_turned(row, column);
+  else
+    load_transposed(row, column);
+}
+
 /// `width` steps from k on, as long as there are so many; row[i] points to row i.
 template <int width>
 HWY_INLINE void pack_columns(const PackArguments& p, const float* const* row, float* out,
                              std::int64_t& k) {
   for (; k + width <= p.depth; k += width) {
     V column[width];
-    const auto at = [&](int i) FORNAX_LAMBDA { return row[i] + k; };
-    if constexpr (width == lanes)
-      load_turned(at, column);
-    else
-      load_transposed(at, column);
+    load_columns([&](int i) FORNAX_LAMBDA { return row[i] + k; }, column);
 #pragma GCC unroll 16
     for (int q = 0; q < width; ++q) hn::StoreU(column[q], D(), out + (k + q) * p.width);
   }

@@ -14,7 +14,7 @@ void run_scalar(const Gemm& gemm);
 
 /// Where is_few_rows(): threads share the columns in strips that their accumulators in c fit L1.
 void run_few_rows(const Gemm& gemm, const GemmKernels& kernels, int threads);
-/// Where is_shallow(): threads share the rows.
+/// Where is_shallow(): threads share the rows, or the columns where rows are too few.
 void run_shallow(const Gemm& gemm, const GemmKernels& kernels, int threads);
 
 }  // namespace fornax::host

@@ -140,10 +140,7 @@ struct FewChains {
         for (int i = 0; i < asked; ++i) __builtin_prefetch(row(part * asked + i) + ahead);
       }
       V column[width];
-      if constexpr (width == lanes)
-        load_turned(row, column);
-      else
-        load_transposed(row, column);
+      load_columns(row, column);
 #pragma GCC unroll 16
       for (int q = 0; q < width; ++q) add(v, k + q, column[q]);
     }

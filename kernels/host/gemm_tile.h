@@ -104,7 +104,8 @@ inline constexpr std::int64_t gemm_deep_columns = 512;
 /// Whether b may be in a cache of all threads.
 inline bool may_be_cached(const Gemm& gemm) { return gemm.N * gemm.K <= 3 << 20; }
 
-/// Whether few_rows computes it: rows of a in place, b or b^T too, and one chain for the sum.
+/// Whether few_rows computes it: rows of a, or a few of a^T, in place, b or b^T too, and one chain
+/// for the sum.
 bool is_few_rows(const Gemm& gemm);
 
 /// Whether few_rows computes it, gemm_few_rows rows at a time: outputs of so few steps of k bound

@@ -1,4 +1,6 @@
 // The packed matrix product against the plain loops that define its bits, by memcmp.
+#include <mutex>
+
 #include "tests/kernels/gemm_cases.h"
 
 namespace fornax::host {
