@@ -35,7 +35,8 @@ bool has_short_rows(const GemmOperand& operand) {
 }
 
 /// Tiles of rows up to which packing b did not pay; measured. With more of them it did for pieces
-/// of few steps (1.03), and with short vectors where rows of b share sets of L1 (1.3 to 1.45).
+/// of few steps (1.2 with 10), and with short vectors where rows of b share sets of L1 (1.3
+/// to 1.45).
 std::int64_t most_unpacked_tiles(const Gemm& gemm, std::int64_t depth, const TileShape& tile) {
   const bool share_sets = gemm.b.column_stride % page_floats == 0;
   if (share_sets && tile.lanes < 16) return 1;

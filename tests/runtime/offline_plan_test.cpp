@@ -157,5 +157,14 @@ TEST(OfflinePlan, FloorIsTheSlowerOfArithmeticAndMemory) {
   EXPECT_DOUBLE_EQ(memory.floor_ms, 8.0 * 1024 * 1024 / 1e9);
 }
 
+TEST(OfflinePlan, SummaryCountsTheSpaceOfThreadsAsWorkspace) {
+  Graph graph(Mode::evaluate);
+  const Value x = graph.input("x", {64, 64}), w = graph.input("w", {64, 64});
+  Plan plan = make_plan(graph.data(), reference_model(), {.outputs = {linear(x, w).id()}});
+  const std::int64_t workspace = summarize(plan).workspace_bytes;
+  plan.model.threads = 3, plan.thread_bytes = 512;
+  EXPECT_EQ(summarize(plan).workspace_bytes, workspace + 3 * 512);
+}
+
 }  // namespace
 }  // namespace fornax::testing
