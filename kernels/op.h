@@ -121,10 +121,11 @@ struct KernelArgs {
   /// launches of a plan have the same: its lines are in the caches of the core that wrote them.
   std::span<std::byte> thread_space;
   const void* bound = nullptr;  ///< what bind() made
-  StepState* step = nullptr;    ///< CPU: readable and writable here; CUDA: a device pointer
-  int threads = 1;              ///< CPU: for parallel_for
-  std::int64_t bands = 1;       ///< CPU: launches like this one that write a tensor together
-  device::Queue queue;          ///< CUDA: where to launch
+  /// CPU: readable and writable here; CUDA: a device pointer. Null: the op does not use it.
+  StepState* step = nullptr;
+  int threads = 1;         ///< CPU: for parallel_for
+  std::int64_t bands = 1;  ///< CPU: launches like this one that write a tensor together
+  device::Queue queue;     ///< CUDA: where to launch
 };
 
 enum class Backend { reference, cpu, cuda };
@@ -219,6 +220,7 @@ struct OpDefinition {
   Recompute recompute = Recompute::heavy;
   bool accepts_strides = false;  ///< inputs need not be row-major
   bool weight_gradient = false;  ///< may run on the second stream
+  bool uses_step = false;        ///< it reads or writes KernelArgs::step
 };
 
 /// The op of that name; throws Error{not_found}.

@@ -175,7 +175,8 @@ const OpDefinition kOps[] = {
      .reference_f32 = reference_cross_entropy<float>,
      .reference_f64 = reference_cross_entropy<double>,
      .cost = cost_of_cross_entropy,
-     .recompute = Recompute::never},
+     .recompute = Recompute::never,
+     .uses_step = true},
     {.name = "cross_entropy_gradient",
      .infer = infer_gradient,
      .reference_f32 = reference_gradient<float>,
@@ -187,7 +188,8 @@ const OpDefinition kOps[] = {
      .reference_f32 = reference_correct_count<float>,
      .reference_f64 = reference_correct_count<double>,
      .cost = cost_of_correct_count,
-     .recompute = Recompute::never},
+     .recompute = Recompute::never,
+     .uses_step = true},
 };
 
 }  // namespace

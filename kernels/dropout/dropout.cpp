@@ -64,7 +64,8 @@ const OpDefinition kOps[] = {
      .reference_f64 = reference_dropout<double>,
      .cost = cost_of_dropout,
      .aliases = aliases_of_dropout,
-     .recompute = Recompute::cheap},
+     .recompute = Recompute::cheap,
+     .uses_step = true},
 };
 
 }  // namespace

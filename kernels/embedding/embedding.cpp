@@ -124,13 +124,15 @@ const OpDefinition kOps[] = {
      .reference_f32 = reference_embedding<float>,
      .reference_f64 = reference_embedding<double>,
      .cost = cost_of_embedding,
-     .recompute = Recompute::cheap},
+     .recompute = Recompute::cheap,
+     .uses_step = true},
     {.name = "embedding_gradient",
      .infer = infer_gradient,
      .reference_f32 = reference_gradient<float>,
      .reference_f64 = reference_gradient<double>,
      .cost = cost_of_gradient,
-     .weight_gradient = true},
+     .weight_gradient = true,
+     .uses_step = true},
 };
 
 }  // namespace

@@ -92,7 +92,8 @@ const OpDefinition kOps[] = {
      .reference_f64 = reference_weight_update<double, &OpDefinition::reference_f64>,
      .cost = cost_of_weight_update,
      .aliases = aliases_of_weight_update,
-     .recompute = Recompute::never},
+     .recompute = Recompute::never,
+     .uses_step = true},
 };
 
 }  // namespace

@@ -67,8 +67,10 @@ CudaSequence::CudaSequence(std::shared_ptr<Driver> driver, memory::Pool& pool,
       context_{driver_.get(), false},
       transfers_(place_transfers(commands, streams.transfer_bytes)),
       threads_(std::min(host::default_threads(), kMostThreads)) {
-  for (std::size_t i = 0; i < commands.size(); ++i)
+  for (std::size_t i = 0; i < commands.size(); ++i) {
+    uses_step_ |= commands[i].kind == Command::Kind::launch && commands[i].uses_step;
     entries_.push_back({std::move(commands[i]), transfers_.places[i], {}});
+  }
   make_streams(options);
   staged_ = pool_.allocate(kSlots * device_bytes(), backend_.compute);
   try {
@@ -121,8 +123,10 @@ void CudaSequence::Transfers::add(void* to, const void* from, std::int64_t bytes
 }
 
 void CudaSequence::prepare_transfers(Slot& slot) {
-  slot.taken.add(slot.device, pinned(slot), kStepBytes);
-  slot.given.add(pinned(slot) + transfers_.results_at, slot.device + kFlagsAt, kFlagsBytes);
+  if (uses_step_) {
+    slot.taken.add(slot.device, pinned(slot), kStepBytes);
+    slot.given.add(pinned(slot) + transfers_.results_at, slot.device + kFlagsAt, kFlagsBytes);
+  }
   for (const Entry& entry : entries_) {
     if (entry.staged.way != StepTransfers::Way::kernel) continue;
     const Command& command = entry.command;
@@ -140,7 +144,7 @@ void CudaSequence::prepare_launches() {
     kernels::KernelArgs& args = entry.command.args;
     args.queue = {stream(entry.command.stream), &launch_table(), &context_};
     entry.accesses = accesses_of(entry.command);
-    entry.accesses.insert(entry.accesses.end(), kStepAccesses, {});
+    if (entry.command.uses_step) entry.accesses.insert(entry.accesses.end(), kStepAccesses, {});
   }
 }
 
@@ -149,7 +153,8 @@ void CudaSequence::load_kernels() {
   context_.loading = true;
   for (Entry& entry : entries_)
     if (entry.command.kind == Command::Kind::launch) enqueue_launch(entry, slots_[0]);
-  enqueue_transfers("take", slots_[0].taken);
+  const Slot& slot = slots_[0];
+  enqueue_transfers("transfer", slot.taken.list.empty() ? slot.given : slot.taken);
   context_.loading = false;
 }
 
@@ -188,7 +193,7 @@ void CudaSequence::join() {
 }
 
 /// From the slot's pinned memory, and its large inputs on the device, to its flags and outputs in
-/// pinned memory.
+/// pinned memory. A step that takes or gives nothing has no kernel that does.
 void CudaSequence::enqueue(Slot& slot) {
   enqueue_transfers("take", slot.taken);
   fork();
@@ -198,6 +203,7 @@ void CudaSequence::enqueue(Slot& slot) {
 }
 
 void CudaSequence::enqueue_transfers(const char* name, const Transfers& transfers) {
+  if (transfers.list.empty()) return;
   if (driver_->table().annotate && !context_.loading)
     driver_->call("annotating", &DriverTable::annotate, stream(0), transfers.accesses);
   device::transfer({stream(0), &launch_table(), &context_}, name, transfers.list);
@@ -235,12 +241,15 @@ void CudaSequence::enqueue(Entry& entry, Slot& slot) {
 
 void CudaSequence::enqueue_launch(Entry& entry, Slot& slot) {
   kernels::KernelArgs& args = entry.command.args;
-  args.step = reinterpret_cast<StepState*>(slot.device);
+  const bool uses_step = entry.command.uses_step;
+  args.step = uses_step ? reinterpret_cast<StepState*>(slot.device) : nullptr;
   if (driver_->table().annotate && !context_.loading) {
-    const auto step = std::span(entry.accesses).last(kStepAccesses);
-    step[0] = {slot.device, kFlagsAt, Access::Kind::read};
-    step[1] = {slot.device + kFlagsAt, kFlagsBytes, Access::Kind::update};
-    step[2] = {slot.device + kScalarsAt, kStepBytes - kScalarsAt, Access::Kind::read};
+    if (uses_step) {
+      const auto step = std::span(entry.accesses).last(kStepAccesses);
+      step[0] = {slot.device, kFlagsAt, Access::Kind::read};
+      step[1] = {slot.device + kFlagsAt, kFlagsBytes, Access::Kind::update};
+      step[2] = {slot.device + kScalarsAt, kStepBytes - kScalarsAt, Access::Kind::read};
+    }
     driver_->call("annotating", &DriverTable::annotate, args.queue.stream, entry.accesses);
   }
   entry.command.launch(args);
@@ -300,7 +309,7 @@ void CudaSequence::submit(int index, StepState& step, std::span<const void* cons
   driver_->push_range(kStepRange);
   if (transfers_.copied_at < transfers_.copied_end) upload(slot, inputs);
   touch(pinned(slot), transfers_.copied_at, Access::Kind::write);
-  std::memcpy(pinned(slot), &step, sizeof step);
+  if (uses_step_) std::memcpy(pinned(slot), &step, sizeof step);
   for (const Entry& entry : entries_)
     if (entry.command.kind == Command::Kind::upload &&
         entry.staged.way == StepTransfers::Way::kernel)
@@ -325,7 +334,8 @@ void CudaSequence::wait(int index) {
     if (entry.command.kind == Command::Kind::download)
       copy_on_host(slot.outputs[static_cast<std::size_t>(entry.command.slot)],
                    pinned(slot) + entry.staged.at, entry.command.bytes);
-  std::memcpy(&slot.step->bad_index, pinned(slot) + transfers_.results_at, kFlagsBytes);
+  if (uses_step_)
+    std::memcpy(&slot.step->bad_index, pinned(slot) + transfers_.results_at, kFlagsBytes);
   slot.step = nullptr;
 }
 

@@ -97,6 +97,7 @@ class CudaSequence final : public Sequence {
   BackendStreams backend_;
   Context context_;
   std::vector<Entry> entries_;
+  bool uses_step_ = false;  ///< some launch does
   std::vector<OwnedStream> owned_streams_;
   std::vector<Stream> streams_;  ///< by Command::stream; the first is captured or the backend's
   std::vector<OwnedEvent> events_, joins_;

@@ -24,6 +24,7 @@ struct Command {
   std::string name;        ///< launch: the kernel's, for traces and errors
   void (*launch)(const kernels::KernelArgs&) = nullptr;
   const host::RowKernel* by_rows = nullptr;  ///< launch: the same row by row, if it can be
+  bool uses_step = true;                     ///< launch: it gets the StepState
   kernels::KernelArgs args;  ///< its spans point to memory that outlives the Sequence
 };
 

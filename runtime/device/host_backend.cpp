@@ -58,7 +58,7 @@ class HostSequence final : public Sequence {
       const auto slot = static_cast<std::size_t>(command.slot);
       switch (command.kind) {
         case Command::Kind::launch:
-          command.args.step = &step;
+          command.args.step = command.uses_step ? &step : nullptr;
           command.launch(command.args);
           break;
         case Command::Kind::upload: copy(command.device, inputs[slot], command.bytes); break;

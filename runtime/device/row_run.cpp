@@ -153,7 +153,7 @@ void RowRun::run(kernels::StepState& step, std::span<const void* const> inputs) 
   for (auto& ready : ready_) ready = 0;
   for (Lane& lane : lanes_) lane.begins = true;
   for (RowMember& member : plan_.members) {
-    member.command.args.step = &step;
+    member.command.args.step = member.command.uses_step ? &step : nullptr;
     if (member.command.by_rows->begin) member.command.by_rows->begin(member.command.args);
   }
   host::parallel_for(threads_, 1, threads_, [&](std::int64_t begin, std::int64_t end) {

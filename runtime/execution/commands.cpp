@@ -129,6 +129,7 @@ class Binder {
         step.kernel ? std::string(step.kernel->name) : std::string(node.op->name) + "_reference";
     command.args.in = bound.in, command.args.out = bound.out;
     command.args.attributes = &node.attributes;
+    command.uses_step = node.op->uses_step;
     command.args.threads = plan_.model.threads;
     if (step.workspace_bytes)
       command.args.workspace = {static_cast<std::byte*>(address(step.workspace)),

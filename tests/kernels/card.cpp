@@ -77,7 +77,7 @@ void launch_on_device(const std::shared_ptr<Backend>& device, const HostLaunch& 
   Mirror mirror(device);
   Command command;
   command.name = launch.kernel.name, command.launch = launch.kernel.launch;
-  command.args = launch.args;
+  command.args = launch.args, command.uses_step = launch.args.step != nullptr;
   std::vector<kernels::ConstTensorView> in(launch.args.in.begin(), launch.args.in.end());
   std::vector<kernels::TensorView> out(launch.args.out.begin(), launch.args.out.end());
   for (auto& view : in) move_view(mirror, launch.operands, view);
@@ -88,7 +88,8 @@ void launch_on_device(const std::shared_ptr<Backend>& device, const HostLaunch& 
     command.args.workspace = {
         static_cast<std::byte*>(mirror.address_of(workspace, workspace.data())), workspace.bytes()};
   const auto sequence = device->record({command}, {1, 0, capture});
-  sequence->run(*launch.args.step, {}, {});
+  kernels::StepState unused{};
+  sequence->run(launch.args.step ? *launch.args.step : unused, {}, {});
   mirror.bring_back();
 }
 

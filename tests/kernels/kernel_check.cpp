@@ -90,7 +90,7 @@ void run_trial(const Trial& trial, const NodeOperands& reference, const kernels:
   args.workspace = {workspace.data(), workspace.bytes()};
   args.thread_space = {thread_space.data(), thread_space.bytes()};
   args.bound = trial.bound.get();
-  args.step = &own_step;
+  args.step = trial.node.op->uses_step ? &own_step : nullptr;
   args.threads = trial.threads;
   args.queue = trial.queue;
   const std::int64_t before = allocation_count();

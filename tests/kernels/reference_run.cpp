@@ -164,7 +164,7 @@ void ReferenceRun::run(std::size_t nodes, const Visit& visit) {
     kernels::KernelArgs args;
     args.in = operands.in_views, args.out = operands.out_views;
     args.attributes = &node.attributes;
-    args.step = &step;
+    args.step = node.op->uses_step ? &step : nullptr;
     const auto reference = storage_ == DType::f64 ? node.op->reference_f64 : node.op->reference_f32;
     kernels::require(reference != nullptr, ErrorCode::internal,
                      std::string(node.op->name) + ": no reference");

@@ -52,6 +52,26 @@ TEST(CudaFake, AGoodStepHasNoFault) {
   }
 }
 
+TEST(CudaFake, AStepThatNeedsNothingOfTheHostIsItsKernelsAlone) {
+  const DriverCalls calls = make_fake_driver();
+  const auto backend = std::make_shared<CudaBackend>(calls, BackendOptions());
+  TwoStreamStep step(backend);
+  std::vector<Command> commands = step.commands();
+  std::erase_if(commands, [](const Command& command) {
+    return command.kind == Command::Kind::upload || command.kind == Command::Kind::download;
+  });
+  const auto launches_of_step = [&](bool uses_step) {
+    for (Command& command : commands) command.uses_step = uses_step;
+    const auto sequence = backend->record(commands, TwoStreamStep::options(true));
+    const std::int64_t before = fake_report(*calls.state).kernel_launches;
+    run_once(*sequence);
+    return fake_report(*calls.state).kernel_launches - before;
+  };
+  EXPECT_EQ(launches_of_step(true), 8) << "its six, the StepState to the device, the flags back";
+  EXPECT_EQ(launches_of_step(false), 6);
+  EXPECT_TRUE(fake_report(*calls.state).faults.empty());
+}
+
 TEST(CudaFake, AStepWithLargeInputsHasNoFault) {
   BackendOptions options;
   options.transfer_bytes = kElements * 4 - 1;
