@@ -295,10 +295,11 @@ void few_rows_by_chains(const FewRowsArguments& f) {
 }
 
 /// Rows of b contiguous in k are turned by halves of lines, but where they share sets of L1 by
-/// whole lines: those would be gone when their other halves are due.
+/// whole lines: those would be gone when their other halves are due. Chains want a so too; b of one
+/// column is contiguous both ways.
 template <int rows>
 void few_rows(const FewRowsArguments& f) {
-  if (f.gemm.b.column_stride == 1) {
+  if (f.gemm.a.column_stride == 1 && f.gemm.b.column_stride == 1) {
     constexpr int groups = rows <= 4 ? 2 : 1;
     if constexpr (lanes == 16) {
       if (f.gemm.b.row_stride % page_floats == 0) return few_rows_by_chains<rows, 1, lanes>(f);

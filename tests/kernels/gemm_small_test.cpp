@@ -21,6 +21,16 @@ TEST_F(GemmTest, FewSteps) {
       check_transpositions(s, {1, 2, 7});
 }
 
+// An operand of one row or column has both strides 1.
+TEST_F(GemmTest, OneRowOrColumn) {
+  for (const std::int64_t other : {1, 2, 3, 4, 5, 8, 9, 77, 300})
+    for (const std::int64_t K : {1, 2, 3, 8, 9, 65, 385, 1100})
+      for (const std::int64_t chunk : {std::int64_t{0}, gemm_sum_chunk}) {
+        check_transpositions({.M = other, .N = 1, .K = K, .sum_chunk = chunk}, {1, 2});
+        check_transpositions({.M = 1, .N = other, .K = K, .sum_chunk = chunk}, {1, 2});
+      }
+}
+
 TEST_F(GemmTest, RowsOfBReadInPlace) {
   for (const std::int64_t M : {5, 8, 63, 64, 65, 127, 128, 129}) {
     check({.M = M, .N = 301, .K = 70, .gap = 1},

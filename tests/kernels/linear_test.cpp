@@ -63,6 +63,7 @@ std::vector<OpCase> cases() {
                              layer("whole_tiles", {64, 96}, 64),
                              layer("chunks_of_rows", {1100, 13}, 6),
                              layer("one_output", {130, 40}, 1),
+                             layer("one_input", {130, 1}, 3),
                              layer("empty_batch", {0, 5}, 3),
                              layer("no_terms", {4, 0}, 3),
                              layer("tensor_cores", {150, 72}, 104),
