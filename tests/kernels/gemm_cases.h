@@ -1,7 +1,6 @@
 // Products of every shape against the plain loops that define their bits, by memcmp, on every
 // instruction set of the machine.
 #pragma once
-#include <fornax/error.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,25 +11,12 @@
 #include <vector>
 
 #include "kernels/host/gemm.h"
-#include "kernels/host/isa.h"
+#include "tests/kernels/every_isa.h"
 
 namespace fornax::host {
 
 inline constexpr std::byte canary{0xa5};
 inline constexpr float untouched = -77.25f;
-
-inline std::vector<Isa> machine_isas() {
-  std::vector<Isa> isas;
-  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512, Isa::neon}) {
-    try {
-      use_isa(isa);
-      isas.push_back(isa);
-    } catch (const Error&) {
-      // This machine or build has no such form.
-    }
-  }
-  return isas;
-}
 
 struct Case {
   std::int64_t M, N, K;
@@ -146,9 +132,6 @@ inline std::string describe(const Case& s, Isa isa, int threads) {
 
 class GemmTest : public ::testing::Test {
  protected:
-  GemmTest() : previous_(active_isa()), isas_(machine_isas()) {}
-  ~GemmTest() override { use_isa(previous_); }
-
   void check(const Case& s, const Operands& o, std::initializer_list<int> threads) {
     std::vector<float> expected = outputs(s);
     naive(problem(s, o, expected.data()));
@@ -169,8 +152,10 @@ class GemmTest : public ::testing::Test {
     }
   }
 
-  Isa previous_;
-  std::vector<Isa> isas_;
+  std::vector<Isa> isas_ = available_isas();
+
+ private:
+  IsaRestorer isa_;
 };
 
 }  // namespace fornax::host

@@ -1,0 +1,201 @@
+// Networks drawn at random have one hash: two steps on the reference, unfused, and on the CPU with
+// either instruction set, some threads and thresholds, or on the simt machine.
+#include <fornax/fornax.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+
+#include "kernels/host/offer.h"
+#include "runtime/device/inputs_in_place.h"
+#include "runtime/device/row_run.h"
+#include "tests/kernels/every_isa.h"
+
+namespace fornax {
+namespace {
+
+class Draw {
+ public:
+  explicit Draw(unsigned seed) : random_(seed) {}
+  std::int64_t below(std::int64_t limit) {
+    return static_cast<std::int64_t>(random_() % static_cast<unsigned>(limit));
+  }
+  bool one_in(std::int64_t count) { return below(count) == 0; }
+  /// Mostly near what vectors and tiles divide.
+  std::int64_t extent(std::int64_t most) {
+    const std::int64_t narrow = one_in(3) ? 4 : one_in(2) ? 24 : most;
+    const std::int64_t near = 16 * (1 + below(std::max<std::int64_t>(most / 16, 1))) + below(3) - 1;
+    return one_in(3) ? near : 1 + below(narrow);
+  }
+  Tensor tensor(const Shape& shape) {
+    Tensor drawn(DType::f32, shape);
+    std::normal_distribution<float> normal;
+    for (float& x : drawn.as<float>()) x = normal(random_);
+    return drawn;
+  }
+  /// Some of `count` classes; one more than there are stands for a row that does not count.
+  Tensor labels(const Shape& shape, std::int64_t count, std::int32_t ignored) {
+    Tensor drawn(DType::i32, shape);
+    for (std::int32_t& label : drawn.as<std::int32_t>()) {
+      label = static_cast<std::int32_t>(below(count + (ignored < 0)));
+      if (label == count) label = ignored;
+    }
+    return drawn;
+  }
+
+ private:
+  std::mt19937 random_;
+};
+
+/// A training graph, the same for a seed on every device.
+class Network {
+ public:
+  Network(unsigned seed, std::int64_t most_rows) : draw_(seed), rows_(draw_.extent(most_rows)) {
+    h_ = draw_.one_in(5) ? tokens() : input("x", draw_.tensor({rows_, draw_.extent(130)}));
+    const auto layers = 1 + draw_.below(4);
+    for (std::int64_t i = 0; i < layers; ++i) add_layer(std::to_string(i));
+    outputs_.push_back(loss());
+    Gradients all = gradients(outputs_.back(), graph_.parameters());
+    if (draw_.one_in(3)) all = clip_by_global_norm(std::move(all), 0.5);
+    if (draw_.one_in(2))
+      adamw(graph_, all, {.learning_rate = 0.01});
+    else
+      sgd(graph_, all, {.learning_rate = 0.01, .momentum = draw_.one_in(2) ? 0.9 : 0});
+  }
+
+  /// The bytes of the state and of what two steps return.
+  std::vector<std::byte> train(const Device& device, bool fuse) const {
+    State state = initialize(graph_, device, {.seed = 3});
+    CompileOptions options{.outputs = outputs_};
+    options.fuse = fuse;
+    Program program = compile(graph_, state, options);
+    std::vector<std::byte> bytes;
+    for (int step = 0; step < 2; ++step) {
+      const Outputs& out = program.run({{"x", inputs_[0].second}, {"target", inputs_[1].second}});
+      for (const Value& value : outputs_) append(bytes, out.tensor(value));
+    }
+    for (const auto& [name, tensor] : state.parameters()) append(bytes, tensor);
+    return bytes;
+  }
+  std::int64_t rows() const { return rows_; }
+
+ private:
+  static void append(std::vector<std::byte>& bytes, const Tensor& tensor) {
+    bytes.insert(bytes.end(), tensor.bytes().begin(), tensor.bytes().end());
+  }
+  Value input(const char* name, Tensor tensor) {
+    const Value value = graph_.input(name, tensor.shape(), tensor.dtype());
+    inputs_.emplace_back(name, std::move(tensor));
+    return value;
+  }
+  Value tokens() {
+    const std::int64_t words = 1 + draw_.below(40), length = 1 + draw_.below(4);
+    const Value table = graph_.parameter("table", {words, draw_.extent(40)}, normal(0, 1));
+    const Value x = embedding(table, input("x", draw_.labels({rows_, length}, words, 0)));
+    return draw_.one_in(2) ? mean(x, {1}) : reshape(x, {rows_, length * table.shape()[1]});
+  }
+
+  void add_layer(const std::string& number) {
+    const Value before = h_;
+    const std::int64_t in = h_.shape()[-1], out = draw_.one_in(3) ? in : draw_.extent(130);
+    const Value w = graph_.parameter("w" + number, {out, in}, he_normal());
+    h_ = linear(h_, w, draw_.one_in(4) ? Value() : graph_.parameter("b" + number, {out}, ones()));
+    if (rows_ > 1 && draw_.one_in(8)) h_ = batch_norm(h_, "norm" + number);
+    constexpr const char* kinds[] = {"relu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh"};
+    if (!draw_.one_in(6)) h_ = activation(h_, kinds[draw_.below(6)]);
+    add_between(before, number);
+    if (draw_.one_in(6)) outputs_.push_back(h_);
+  }
+
+  void add_between(Value before, const std::string& number) {
+    const std::int64_t width = h_.shape()[-1];
+    switch (draw_.below(14)) {
+      case 0: h_ = before.shape() == h_.shape() ? add(h_, before) : h_; break;
+      case 1: h_ = dropout(h_, 0.3); break;
+      case 2: h_ = multiply(h_, graph_.parameter("gain" + number, {width}, ones())); break;
+      case 3: h_ = softmax(h_); break;
+      case 4: h_ = contiguous(transpose(sigmoid(contiguous(transpose(h_))))); break;
+      case 5: h_ = slice(h_, 1, draw_.below(width), width); break;
+      case 6: h_ = subtract(h_, mean(h_, {0})); break;
+      case 7: h_ = tanh(divide(h_, add(sum(square(h_), {1}, ReducedAxes::keep), 1))); break;
+      case 8:
+        if (width % 2 == 0)
+          h_ = reshape(permute(reshape(h_, {rows_, 2, width / 2}), {0, 2, 1}), {rows_, width});
+        break;
+      default: break;
+    }
+  }
+
+  Value loss() {
+    const std::int64_t kind = draw_.below(3), classes = h_.shape()[-1];
+    if (kind > 0) {
+      const Value target = input("target", draw_.tensor(h_.shape()));
+      return kind == 1 ? mean_squared_error(h_, target) : binary_cross_entropy(h_, target);
+    }
+    const Value labels = input("target", draw_.labels({rows_}, classes, -100));
+    if (draw_.one_in(3)) outputs_.push_back(correct_count(h_, labels).correct);
+    return cross_entropy(h_, labels, {.label_smoothing = draw_.one_in(3) ? 0.1 : 0});
+  }
+
+  Draw draw_;
+  std::int64_t rows_;
+  Graph graph_{Mode::train};
+  Value h_;
+  std::vector<Value> outputs_;
+  std::vector<std::pair<std::string, Tensor>> inputs_;
+};
+
+/// Thresholds and the instruction set by chance, as they were afterwards.
+class RandomTraining : public ::testing::Test {
+ protected:
+  ~RandomTraining() override {
+    banded_bytes = banded_, in_place_bytes = in_place_, host::streamed_bytes = streamed_;
+  }
+  void set(Draw& draw) {
+    host::use_isa(isas_[static_cast<std::size_t>(draw.below(std::ssize(isas_)))]);
+    banded_bytes = draw.one_in(2) ? 0 : banded_;
+    in_place_bytes = draw.one_in(2) ? 0 : in_place_;
+    host::streamed_bytes = draw.one_in(3) ? 0 : draw.one_in(2) ? 4096 : streamed_;
+  }
+  /// FORNAX_SLOW_TESTS draws fifty times as many.
+  static unsigned count(unsigned few) { return std::getenv("FORNAX_SLOW_TESTS") ? 50 * few : few; }
+
+ private:
+  IsaRestorer isa_;
+  std::vector<host::Isa> isas_ = available_isas();
+  std::int64_t banded_ = banded_bytes, in_place_ = in_place_bytes;
+  std::int64_t streamed_ = host::streamed_bytes;
+};
+
+TEST_F(RandomTraining, OnTheCpuHasTheBitsOfTheReference) {
+  for (unsigned seed = 0; seed < count(200); ++seed) {
+    const Network network(seed, seed % 4 == 0 ? 2200 : 300);
+    const auto expected = network.train(Device::reference(), false);
+    Draw draw(~seed);
+    for (int i = 0; i < 2; ++i) {
+      set(draw);
+      const int threads = static_cast<int>(1 + draw.below(4));
+      ASSERT_TRUE(network.train(Device::cpu(threads), !draw.one_in(8)) == expected)
+          << "seed " << seed << ", " << threads << " threads, " << host::name(host::active_isa());
+    }
+  }
+}
+
+TEST_F(RandomTraining, OnTheSimtMachineHasTheBitsOfTheReference) {
+  for (unsigned seed = 0; seed < count(60); ++seed) {
+    const Network network(seed, 70);
+    ASSERT_TRUE(network.train(Device::simt(), seed % 8 > 0) ==
+                network.train(Device::reference(), false))
+        << "seed " << seed;
+  }
+}
+
+TEST_F(RandomTraining, AnotherNetworkHasOtherBits) {
+  EXPECT_FALSE(Network(1, 300).train(Device::cpu(1), true) ==
+               Network(2, 300).train(Device::reference(), false));
+}
+
+}  // namespace
+}  // namespace fornax
