@@ -44,7 +44,7 @@ struct PinnedKernel {
 };
 
 struct CompileOptions {
-  std::vector<Value> outputs;  ///< values whose elements every run returns
+  std::vector<Value> outputs;  ///< values whose elements every run returns, row-major
   bool fuse = true;            ///< false: run the graph node by node as it was built
   bool capture = true;         ///< CUDA and simt: replay one captured graph a step
   bool second_stream = true;  ///< weight gradients on a stream of their own where the device has it

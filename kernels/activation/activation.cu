@@ -13,12 +13,13 @@ using namespace fornax::device;
 
 constexpr int kBlock = 256;
 
-/// y = f(x) where dy is null, else dx from dy and saved = x. Any block along x, any grid.
+/// y = f(x) where dy is null, else dx from dy and saved = x. Any block along x, any grid. The first
+/// `in_fours` elements go four at a time: all, or none where something is not aligned to four.
 template <class E>
 __global__ void activation_elements(Activation kind, const E* dy, const E* x, E* y,
-                                    std::int64_t count) {
+                                    std::int64_t count, std::int64_t in_fours) {
   for (std::int64_t i = 4 * grid_thread(); i < count; i += 4 * grid_threads()) {
-    if (i + 4 <= count) {
+    if (i < in_fours) {
       Four value = read_four(x + i);
       if (dy) {
         const Four d = read_four(dy + i);
@@ -30,7 +31,7 @@ __global__ void activation_elements(Activation kind, const E* dy, const E* x, E*
       write_four(y + i, value);
       continue;
     }
-    for (std::int64_t j = i; j < count; ++j) {
+    for (std::int64_t j = i; j < i + 4 && j < count; ++j) {
       const float value = read_element(x + j);
       write_element(y + j, dy ? numeric::activation_gradient(kind, read_element(dy + j), value)
                               : numeric::activate(kind, value));
@@ -52,9 +53,12 @@ void launch_elements(const KernelArgs& args, bool gradient) {
     Config config;
     config.grid = blocks_for((count + 3) / 4, kBlock), config.block = {kBlock, 1, 1};
     config.name = gradient ? "activation_elements_gradient" : "activation_elements";
-    launch(args.queue, activation_elements<E>, config, kind,
-           gradient ? args.in[0].as<E>() : nullptr, args.in[gradient ? 1 : 0].as<E>(),
-           args.out[0].as<E>(), count);
+    const E* dy = gradient ? args.in[0].as<E>() : nullptr;
+    const E* x = args.in[gradient ? 1 : 0].as<E>();
+    E* y = args.out[0].as<E>();
+    const bool aligned = aligned_to_four(dy) && aligned_to_four(x) && aligned_to_four(y);
+    launch(args.queue, activation_elements<E>, config, kind, dy, x, y, count,
+           aligned ? count / 4 * 4 : 0);
   });
 }
 

@@ -189,7 +189,9 @@ void multiply_band(const Gemm& gemm, std::byte* space, bool packed) {
 
 void add_band(const Gemm& gemm, std::byte* space) {
   const GemmKernels& kernels = gemm_kernels();
-  const GemmBlocking blocking = block_gemm(gemm, gemm.M, gemm.N, kernels.shape);
+  Gemm task = gemm;  // the space is that of its blocks: those of fewer rows may be larger
+  task.K = gemm_sum_chunk;
+  const GemmBlocking blocking = block_gemm(task, gemm.M, gemm.N, kernels.shape);
   auto* own = reinterpret_cast<float*>(space);
   Part part{gemm,  kernels, blocking, {0, gemm.M, 0, gemm.N}, own, own + packed_a_floats(blocking),
             gemm.K};

@@ -123,10 +123,12 @@ void infer_slice(std::span<const TensorType> in, const Attributes& attributes,
   require_operands(in, 1, 1);
   out.push_back(sliced(in[0], attributes));
 }
+/// A view of no elements begins where its source does: its own place may lie past all bytes.
 void slice_aliases(const Signature& s, AliasList& aliases) {
   const auto axis = static_cast<std::size_t>(s.attributes.integer("axis"));
-  aliases.push_back(
-      {0, 0, Alias::Kind::view, s.in[0].strides[axis] * s.attributes.integer("begin")});
+  const bool empty = s.out[0].shape.elements() == 0;
+  const std::int64_t begin = empty ? 0 : s.attributes.integer("begin");
+  aliases.push_back({0, 0, Alias::Kind::view, s.in[0].strides[axis] * begin});
 }
 void gradient_of_slice(GradientRule& rule) {
   Attributes attributes = rule.attributes;

@@ -28,8 +28,9 @@ Plan make_plan(GraphData graph, const kernels::DeviceModel& model, const PlanOpt
   plan.outputs = options.outputs;
   plan.kernel_choice = options.kernel_choice;
   plan.pins = options.pins;
-  dead_nodes(graph, options.outputs);
-  if (options.fuse) fuse(graph, options.outputs, model);
+  copy_views(graph, plan.outputs);
+  dead_nodes(graph, plan.outputs);
+  if (options.fuse) fuse(graph, plan.outputs, model);
   plan.graph = std::move(graph);
   choose_kernels(plan);
   log_choices(plan);

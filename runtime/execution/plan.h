@@ -59,7 +59,8 @@ struct Plan {
   std::vector<PlanValue> values;  ///< by value id
   std::vector<PlanStep> steps;
   std::vector<int> inputs;   ///< value ids in order of upload steps
-  std::vector<int> outputs;  ///< value ids that downloads return, in order of CompileOptions
+  /// Value ids that downloads return, in order of CompileOptions: of strided views, their copies'.
+  std::vector<int> outputs;
   int events = 0, streams = 1;
   std::int64_t arena_bytes = 0, lower_bound_bytes = 0;
   std::int64_t thread_bytes = 0;  ///< of each of the model's threads, at the end of the arena

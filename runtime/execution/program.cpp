@@ -115,7 +115,7 @@ Program compile(const Graph& graph, const State& state, const CompileOptions& op
   Backend& backend = *data.state->backend;
   data.plan =
       make_plan(stored_graph(graph.data(), backend), backend.model(), plan_options(options));
-  data.output_ids = data.plan.outputs;
+  for (const Value& value : options.outputs) data.output_ids.push_back(value.id());
   for (const StepScalar& scalar : graph.data().scalars) data.scalar_names.push_back(scalar.name);
   if (options.arena) data.arena = options.arena->shared();
   allocate_arena(data);

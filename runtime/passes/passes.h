@@ -7,6 +7,10 @@
 
 namespace fornax {
 
+/// Puts a row-major copy, which a new node at the end makes, in the place of each output that is a
+/// strided view.
+void copy_views(GraphData& graph, std::vector<int>& outputs);
+
 /// Removes every node that neither an output nor an update of state depends on.
 void dead_nodes(GraphData& graph, const std::vector<int>& outputs);
 

@@ -73,5 +73,85 @@ TEST_F(GemmTest, RandomProblems) {
   }
 }
 
+/// Of add_band() or multiply_band(); what is written behind its end shows.
+class BandSpace {
+ public:
+  BandSpace(std::int64_t N, std::int64_t K) : space_(band_workspace_bytes(N, K) + line) {}
+  std::byte* begin() {
+    std::byte* first = space_.span().data();
+    return first + (line - reinterpret_cast<std::uintptr_t>(first) % line) % line;
+  }
+  bool intact() const { return space_.intact(); }
+
+ private:
+  static constexpr std::int64_t line = 64;
+  WatchedSpace space_;
+};
+
+/// Random band operands, N and K or M and N of the products, and how many rows go by bands.
+struct BandProblem {
+  std::mt19937 random;
+  std::int64_t outer, inner, rows;
+  explicit BandProblem(unsigned seed) : random(seed) {
+    do {
+      outer = 1 + below(below(2) ? 1500 : 140), inner = 1 + below(below(2) ? 140 : 256);
+    } while (!is_band_operand(outer, inner));
+    rows = 1 + below(below(2) ? 512 : 130);
+  }
+  std::int64_t below(std::int64_t limit) {
+    return static_cast<std::int64_t>(random() % static_cast<unsigned>(limit));
+  }
+  /// Of the next band, whose first row is `first`.
+  std::int64_t count(std::int64_t first) {
+    return std::min(rows - first, below(2) ? std::int64_t{128} : 1 + below(512));
+  }
+};
+
+TEST_F(GemmTest, RandomSumsByBands) {
+  for (unsigned seed = 0; seed < 250; ++seed) {
+    BandProblem p(seed);
+    const Case s{
+        .M = p.outer, .N = p.inner, .K = p.rows, .a_transposed = true, .b_transposed = true};
+    const Operands o = random_operands(s, seed);
+    std::vector<float> expected = outputs(s);
+    naive(problem(s, o, expected.data()));
+    for (const Isa isa : isas_) {
+      use_isa(isa);
+      BandSpace space(p.outer, p.inner);
+      std::vector<float> c = outputs(s);
+      for (std::int64_t k = 0, count = 0; k < p.rows; k += count) {
+        Gemm g = problem(s, o, c.data());
+        g.K = count = p.count(k), g.resumes = k > 0;
+        g.a.data += k * g.a.column_stride, g.b.data += k * g.b.column_stride;
+        add_band(g, space.begin());
+      }
+      ASSERT_TRUE(same_bits(c, expected)) << "seed " << seed << ": " << describe(s, isa, 1);
+      ASSERT_TRUE(space.intact()) << "seed " << seed << ": " << describe(s, isa, 1);
+    }
+  }
+}
+
+TEST_F(GemmTest, RandomProductsByBands) {
+  for (unsigned seed = 0; seed < 250; ++seed) {
+    BandProblem p(seed);
+    const Case s{.M = p.rows, .N = p.outer, .K = p.inner, .b_transposed = seed % 2 == 1};
+    const Operands o = random_operands(s, seed);
+    std::vector<float> expected = outputs(s);
+    naive(problem(s, o, expected.data()));
+    for (const Isa isa : isas_) {
+      use_isa(isa);
+      BandSpace space(p.outer, p.inner);
+      std::vector<float> c = outputs(s);
+      for (std::int64_t m = 0, count = 0; m < p.rows; m += count) {
+        Gemm g = problem(s, o, c.data() + m * s.N);
+        g.M = count = p.count(m), g.a.data += m * g.a.row_stride;
+        multiply_band(g, space.begin(), m > 0);
+      }
+      ASSERT_TRUE(same_bits(c, expected)) << "seed " << seed << ": " << describe(s, isa, 1);
+      ASSERT_TRUE(space.intact()) << "seed " << seed << ": " << describe(s, isa, 1);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace fornax::host

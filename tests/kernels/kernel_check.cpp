@@ -61,7 +61,18 @@ struct Trial {
   device::Queue queue = {};
   double tolerance = 0;  ///< 0: the same bits; else relative to the output's largest magnitude
   bool on_card = false;
+  bool shifted = false;  ///< inputs begin one element behind what is aligned, as slices may
 };
+
+/// Its copy, one element further into memory.
+void shift(StoredValue& value) {
+  if (!value.memory) return;
+  const auto bytes = static_cast<std::int64_t>(value.memory->bytes());
+  const std::int64_t size = size_bytes(value.type.dtype);
+  const auto moved = std::make_shared<GuardedMemory>(bytes + size);
+  std::memcpy(moved->data() + size, value.memory->data(), value.memory->bytes());
+  value.memory = moved, ++value.offset_elements;
+}
 
 /// The reference's inputs, with outputs of their own; in place where the trial says so.
 NodeOperands fresh_operands(const NodeOperands& reference, const Trial& trial,
@@ -71,6 +82,8 @@ NodeOperands fresh_operands(const NodeOperands& reference, const Trial& trial,
     if (value.memory)
       value.memory = std::make_shared<GuardedMemory>(
           static_cast<std::int64_t>(value.memory->bytes()), trial.threads % 2 ? 0xff : 0x00);
+  if (trial.shifted)
+    for (StoredValue& value : operands.in) shift(value);
   operands.make_views();
   for (const Alias& alias : aliases)
     if (alias.kind == Alias::Kind::updates_state) operands.share(alias);
@@ -179,6 +192,10 @@ void run_everywhere(Trial trial, const NodeSignature& types, const NodeOperands&
         if (testing::Test::HasFailure()) return;
       }
     }
+    trial.in_place = nullptr, trial.shifted = true;
+    trial.label += " (shifted)";
+    run_trial(trial, reference, types.aliases, step);
+    trial.shifted = false;
   }
 }
 
@@ -254,6 +271,11 @@ void check_cuda_kernel(const CudaCheck& check, const Kernel& kernel, const NodeS
               check.reference, types.aliases, check.step);
     if (testing::Test::HasFailure()) return;
   }
+  if (check.places != Places::apart)
+    run_trial(
+        {kernel, check.node, offer, bound, 1, nullptr, std::string(kernel.name) + " (shifted)",
+         check.queue, check.tolerance, check.on_card, true},
+        check.reference, types.aliases, check.step);
   ++result.ran;
   result.names.emplace_back(kernel.name);
 }

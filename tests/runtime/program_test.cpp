@@ -2,6 +2,7 @@
 // tied parameters, the f64 reference.
 #include <fornax/fornax.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/runtime/expect_error.h"
@@ -159,6 +160,43 @@ TEST(ProgramOutputs, AreThoseAskedFor) {
   const char* absent = "an output is absent or belongs to another graph";
   expect_error(kInvalid, absent, [&] { compile(model.graph, state, {.outputs = {other.loss}}); });
   expect_error(kInvalid, absent, [&] { compile(model.graph, state, {.outputs = {Value()}}); });
+}
+
+/// What a step shows of views of a value and of a parameter that it updates, and of no elements.
+std::vector<Tensor> shown_views(const Device& device, bool fuse) {
+  Graph graph;
+  const Value w = graph.parameter("w", {5, 6}, normal(0, 1));
+  const Value y = gelu(w), nothing = slice(slice(w, 0, 3, 3), 1, 5, 6);
+  sgd(graph, gradients(sum(y), {w}), {.learning_rate = 0.5});
+  CompileOptions options;
+  options.fuse = fuse;
+  options.outputs = {transpose(y), broadcast(slice(y, 0, 4, 5), {3, 2, 6}),   slice(y, 1, 2, 5),
+                     transpose(w), permute(reshape(w, {5, 2, 3}), {1, 0, 2}), nothing};
+  options.outputs.push_back(options.outputs[0]);
+  State state = initialize(graph, device, {.seed = 1});
+  std::vector<Tensor> shown;
+  Program step = compile(graph, state, options);
+  const Tensor before = state.parameters().at("w");
+  const Outputs& outputs = step.run({});
+  for (const Value& view : options.outputs) shown.push_back(outputs.tensor(view));
+  for (std::size_t i = 0; i < 30; ++i)
+    EXPECT_EQ(shown[3].as<float>()[i % 6 * 5 + i / 6], before.as<float>()[i]);
+  return shown;
+}
+
+TEST(ProgramOutputs, OfViewsAreRowMajor) {
+  const std::vector<Tensor> expected = shown_views(Device::reference(), false);
+  const std::span<const float> turned = expected[0].as<float>(), rows = expected[1].as<float>();
+  ASSERT_EQ(expected[1].shape(), (Shape{3, 2, 6}));
+  EXPECT_EQ(expected[5].shape(), (Shape{0, 1}));
+  for (std::size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(rows[i], turned[i % 6 * 5 + 4]);
+  for (const Device& device : {Device::cpu(1), Device::reference(), Device::simt()})
+    for (const bool fuse : {false, true}) {
+      const std::vector<Tensor> shown = shown_views(device, fuse);
+      for (std::size_t i = 0; i < shown.size(); ++i)
+        EXPECT_TRUE(std::ranges::equal(shown[i].bytes(), expected[i].bytes()))
+            << i << " on " << to_string(device);
+    }
 }
 
 TEST(ProgramOutputs, OfWhatIsUpdatedMustSayWhen) {
