@@ -1,53 +1,9 @@
 // Networks drawn at random have one hash: two steps on the reference, unfused, and on the CPU with
 // either instruction set, some threads and thresholds, or on the simt machine.
-#include <fornax/fornax.h>
-#include <gtest/gtest.h>
-
-#include <cmath>
-#include <cstdlib>
-#include <cstring>
-#include <random>
-
-#include "kernels/host/offer.h"
-#include "runtime/device/inputs_in_place.h"
-#include "runtime/device/row_run.h"
-#include "tests/kernels/every_isa.h"
+#include "tests/end_to_end/random_graph.h"
 
 namespace fornax {
 namespace {
-
-class Draw {
- public:
-  explicit Draw(unsigned seed) : random_(seed) {}
-  std::int64_t below(std::int64_t limit) {
-    return static_cast<std::int64_t>(random_() % static_cast<unsigned>(limit));
-  }
-  bool one_in(std::int64_t count) { return below(count) == 0; }
-  /// Mostly near what vectors and tiles divide.
-  std::int64_t extent(std::int64_t most) {
-    const std::int64_t narrow = one_in(3) ? 4 : one_in(2) ? 24 : most;
-    const std::int64_t near = 16 * (1 + below(std::max<std::int64_t>(most / 16, 1))) + below(3) - 1;
-    return one_in(3) ? near : 1 + below(narrow);
-  }
-  Tensor tensor(const Shape& shape) {
-    Tensor drawn(DType::f32, shape);
-    std::normal_distribution<float> normal;
-    for (float& x : drawn.as<float>()) x = normal(random_);
-    return drawn;
-  }
-  /// Some of `count` classes; one more than there are stands for a row that does not count.
-  Tensor labels(const Shape& shape, std::int64_t count, std::int32_t ignored) {
-    Tensor drawn(DType::i32, shape);
-    for (std::int32_t& label : drawn.as<std::int32_t>()) {
-      label = static_cast<std::int32_t>(below(count + (ignored < 0)));
-      if (label == count) label = ignored;
-    }
-    return drawn;
-  }
-
- private:
-  std::mt19937 random_;
-};
 
 /// A training graph, the same for a seed on every device.
 class Network {
@@ -147,27 +103,7 @@ class Network {
   std::vector<std::pair<std::string, Tensor>> inputs_;
 };
 
-/// Thresholds and the instruction set by chance, as they were afterwards.
-class RandomTraining : public ::testing::Test {
- protected:
-  ~RandomTraining() override {
-    banded_bytes = banded_, in_place_bytes = in_place_, host::streamed_bytes = streamed_;
-  }
-  void set(Draw& draw) {
-    host::use_isa(isas_[static_cast<std::size_t>(draw.below(std::ssize(isas_)))]);
-    banded_bytes = draw.one_in(2) ? 0 : banded_;
-    in_place_bytes = draw.one_in(2) ? 0 : in_place_;
-    host::streamed_bytes = draw.one_in(3) ? 0 : draw.one_in(2) ? 4096 : streamed_;
-  }
-  /// FORNAX_SLOW_TESTS draws fifty times as many.
-  static unsigned count(unsigned few) { return std::getenv("FORNAX_SLOW_TESTS") ? 50 * few : few; }
-
- private:
-  IsaRestorer isa_;
-  std::vector<host::Isa> isas_ = available_isas();
-  std::int64_t banded_ = banded_bytes, in_place_ = in_place_bytes;
-  std::int64_t streamed_ = host::streamed_bytes;
-};
+using RandomTraining = RandomGraphs;
 
 TEST_F(RandomTraining, OnTheCpuHasTheBitsOfTheReference) {
   for (unsigned seed = 0; seed < count(200); ++seed) {
