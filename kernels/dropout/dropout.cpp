@@ -1,16 +1,33 @@
 // Dropout (Srivastava et al. 2014) with a mask that a counter gives; its gradient is the same op.
 #include <fornax/ops/dropout.h>
 
+#include <algorithm>
+
 #include "kernels/dropout/dropout_launch.h"
 #include "kernels/rules.h"
 
 namespace fornax {
+
+namespace {
+
+constexpr std::int64_t kMostOfSample = std::int64_t{1} << 60;
+
+std::int64_t row_elements(const Value& x) {
+  const Shape& shape = x.shape();
+  return shape.rank() == 0 || shape[0] == 0 ? 1 : shape.elements() / shape[0];
+}
+
+}  // namespace
 
 Value dropout(Value x, double drop_p, std::int64_t rows_per_sample) {
   kernels::require(drop_p >= 0 && drop_p < 1, ErrorCode::invalid_argument,
                    "dropout: drop_p must lie in [0, 1); got " + std::to_string(drop_p));
   kernels::require(rows_per_sample >= 1, ErrorCode::invalid_argument,
                    "dropout: rows_per_sample must be >= 1; got " + std::to_string(rows_per_sample));
+  kernels::require(rows_per_sample <= kMostOfSample / std::max<std::int64_t>(row_elements(x), 1),
+                   ErrorCode::invalid_argument,
+                   "dropout: samples of " + std::to_string(rows_per_sample) + " rows of " +
+                       to_string(x.shape()) + " have more than 2^60 elements");
   Graph graph = x.graph();
   const std::string name = graph.unique_name("dropout");
   if (graph.mode() == Mode::evaluate || drop_p == 0) return x;

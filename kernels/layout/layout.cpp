@@ -18,9 +18,8 @@ Value reshape(Value x, const Extents& extents) {
   Extents filled = extents;
   const auto open = std::find(filled.begin(), filled.end(), -1);
   if (open != filled.end()) {
-    std::int64_t rest = 1;
-    for (auto it = filled.begin(); it != filled.end(); ++it)
-      if (it != open) rest *= *it;
+    *open = 1;
+    const std::int64_t rest = Shape(filled).elements();
     require(rest > 0 && x.shape().elements() % rest == 0, ErrorCode::shape,
             "reshape: " + to_string(x.shape()) + " leaves nothing whole for the extent -1");
     *open = x.shape().elements() / rest;

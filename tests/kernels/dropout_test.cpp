@@ -42,6 +42,8 @@ std::vector<OpCase> cases() {
       {ErrorCode::invalid_argument, "drop_p must lie in \\[0, 1\\); got nan",
        refuse(std::numeric_limits<double>::quiet_NaN())},
       {ErrorCode::invalid_argument, "rows_per_sample must be >= 1; got 0", refuse(0.5, 0)},
+      {ErrorCode::invalid_argument, "rows of \\[4\\] have more than 2\\^60 elements",
+       refuse(0.5, std::int64_t{1} << 61)},
       {ErrorCode::dtype, "got i32 \\[4\\]",
        [](Graph g) { dropout(g.input("x", {4}, DType::i32), 0.5); }}};
   return all;

@@ -3,6 +3,7 @@
 #include <fornax/ops/pointwise.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "kernels/layout/tiles.h"
 #include "kernels/op.h"
@@ -30,6 +31,10 @@ std::vector<Refusal> refusals() {
           {ErrorCode::shape, "nothing whole for the extent -1",
            [](Graph g) {
              reshape(g.input("x", {2, 3}), {4, -1});
+           }},
+          {ErrorCode::shape, "the number of elements exceeds 2\\^60",
+           [](Graph g) {
+             reshape(g.input("x", {2, 3}), {-1, 3, std::numeric_limits<std::int64_t>::max()});
            }},
           {ErrorCode::shape, "axes must permute those of \\[2, 3\\]",
            [](Graph g) {
