@@ -21,32 +21,14 @@ class Expression {
     values_.push_back(loss);
   }
 
-  /// The bytes of two steps' outputs and of the state; NaNs as one.
-  std::vector<std::byte> run(const Device& device, bool fuse) const {
-    State state = initialize(graph_, device, {.seed = 3});
+  std::vector<std::uint32_t> run(const Device& device, bool fuse) const {
     CompileOptions options{.outputs = values_};
     options.fuse = fuse;
-    Program program = compile(graph_, state, options);
-    std::vector<std::byte> bytes;
-    for (int step = 0; step < 2; ++step) {
-      const Outputs& out = program.run({});
-      for (const Value& value : values_) append(bytes, out.tensor(value));
-    }
-    for (const auto& [name, tensor] : state.parameters()) append(bytes, tensor);
-    return bytes;
+    return bits_of_two_steps(graph_, device, options, {});
   }
-
   std::int64_t values() const { return std::ssize(values_); }
 
  private:
-  static void append(std::vector<std::byte>& bytes, const Tensor& tensor) {
-    for (const float x : tensor.as<float>()) {
-      const std::uint32_t bits = canonical_bits(x);
-      const auto* begin = reinterpret_cast<const std::byte*>(&bits);
-      bytes.insert(bytes.end(), begin, begin + sizeof bits);
-    }
-  }
-
   Shape draw_shape() {
     std::vector<std::int64_t> extents;
     std::int64_t left = most_;

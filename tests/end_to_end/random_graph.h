@@ -49,6 +49,27 @@ class Draw {
   std::mt19937 random_;
 };
 
+/// The bits of what two steps return and leave in the parameters; of NaNs one payload.
+inline std::vector<std::uint32_t> bits_of_two_steps(const Graph& graph, const Device& device,
+                                                    const CompileOptions& options,
+                                                    std::span<const Input> inputs) {
+  State state = initialize(graph, device, {.seed = 3});
+  Program program = compile(graph, state, options);
+  std::vector<std::uint32_t> bits;
+  const auto append = [&](const Tensor& tensor) {
+    if (tensor.dtype() == DType::f32)
+      for (const float x : tensor.as<float>()) bits.push_back(canonical_bits(x));
+    else
+      for (const std::byte x : tensor.bytes()) bits.push_back(static_cast<std::uint32_t>(x));
+  };
+  for (int step = 0; step < 2; ++step) {
+    const Outputs& out = program.run(inputs);
+    for (const Value& value : options.outputs) append(out.tensor(value));
+  }
+  for (const auto& [name, tensor] : state.parameters()) append(tensor);
+  return bits;
+}
+
 /// Thresholds and the instruction set by chance, as they were afterwards.
 class RandomGraphs : public ::testing::Test {
  protected:

@@ -21,29 +21,17 @@ class Network {
       sgd(graph_, all, {.learning_rate = 0.01, .momentum = draw_.one_in(2) ? 0.9 : 0});
   }
 
-  /// The bytes of the state and of what two steps return.
-  std::vector<std::byte> train(const Device& device, bool fuse) const {
-    State state = initialize(graph_, device, {.seed = 3});
+  std::vector<std::uint32_t> train(const Device& device, bool fuse) const {
     CompileOptions options{.outputs = outputs_};
     options.fuse = fuse;
-    Program program = compile(graph_, state, options);
-    std::vector<std::byte> bytes;
-    for (int step = 0; step < 2; ++step) {
-      const Outputs& out = program.run({{"x", inputs_[0].second}, {"target", inputs_[1].second}});
-      for (const Value& value : outputs_) append(bytes, out.tensor(value));
-    }
-    for (const auto& [name, tensor] : state.parameters()) append(bytes, tensor);
-    return bytes;
+    const Input inputs[] = {{"x", inputs_[0]}, {"target", inputs_[1]}};
+    return bits_of_two_steps(graph_, device, options, inputs);
   }
-  std::int64_t rows() const { return rows_; }
 
  private:
-  static void append(std::vector<std::byte>& bytes, const Tensor& tensor) {
-    bytes.insert(bytes.end(), tensor.bytes().begin(), tensor.bytes().end());
-  }
   Value input(const char* name, Tensor tensor) {
     const Value value = graph_.input(name, tensor.shape(), tensor.dtype());
-    inputs_.emplace_back(name, std::move(tensor));
+    inputs_.push_back(std::move(tensor));
     return value;
   }
   Value tokens() {
@@ -100,7 +88,7 @@ class Network {
   Graph graph_{Mode::train};
   Value h_;
   std::vector<Value> outputs_;
-  std::vector<std::pair<std::string, Tensor>> inputs_;
+  std::vector<Tensor> inputs_;  ///< x, target
 };
 
 using RandomTraining = RandomGraphs;
