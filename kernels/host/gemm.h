@@ -102,8 +102,8 @@ std::int64_t band_workspace_bytes(std::int64_t N, std::int64_t K);
 /// The product of some rows of a, contiguous in k, on the caller; b stays packed in `space` for the
 /// next call, which says so. One chain; K and N as is_band_operand() wants them.
 void multiply_band(const Gemm& gemm, std::byte* space, bool packed);
-/// A weight gradient's product over some rows of the batch, K, on the caller: one chain from +0.0,
-/// or from c where it resumes.
+/// A weight gradient's product over some rows of the batch, K, at most gemm_sum_chunk of them, on
+/// the caller: one chain from +0.0, or from c where it resumes.
 void add_band(const Gemm& gemm, std::byte* space);
 
 /// Computes it on at most `threads` threads. Allocates nothing. Throws Error{internal} when the

@@ -123,6 +123,8 @@ class Checker {
       if (!launched[at(n)] && !only_views(n)) fail(describe(graph_, n) + " is never launched");
     if (uploads != plan_.inputs) fail("the uploads are not the plan's inputs in order");
     if (downloads != plan_.outputs) fail("the downloads are not the plan's outputs in order");
+    for (const int id : downloads)
+      if (!graph_.type_of(id).contiguous()) fail(label(id) + " is returned but not row-major");
     for (const int id : uploads)
       if (graph_.values[at(id)].role != Role::input) fail(label(id) + " is uploaded but no input");
   }

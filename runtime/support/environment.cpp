@@ -41,7 +41,8 @@ constexpr std::array kTable = {
     EnvironmentVariable{"FORNAX_SIMT_THREADS", "1 to 256", "1",
                         "Threads over which the simt machine spreads the blocks of a launch."},
     EnvironmentVariable{"FORNAX_SLOW_TESTS", "`1`", "not set",
-                        "Tests only: also run the exhaustive ones, which take minutes."},
+                        "Tests only: also run the exhaustive ones, which take minutes, and draw "
+                        "fifty times as many random graphs."},
     EnvironmentVariable{"FORNAX_DATA_DIR", "a folder", "`../shared/data` beside the sources",
                         "Tests and samples only: where the public data sets are."},
 };

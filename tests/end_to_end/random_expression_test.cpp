@@ -21,7 +21,7 @@ class Expression {
     values_.push_back(loss);
   }
 
-  std::vector<std::uint32_t> run(const Device& device, bool fuse) const {
+  std::vector<std::uint32_t> bits(const Device& device, bool fuse) const {
     CompileOptions options{.outputs = values_};
     options.fuse = fuse;
     return bits_of_two_steps(graph_, device, options, {});
@@ -126,25 +126,20 @@ using RandomExpressions = RandomGraphs;
 
 TEST_F(RandomExpressions, OnTheCpuHaveTheBitsOfTheReference) {
   std::int64_t values = 0;
-  for (unsigned seed = 0; seed < count(600); ++seed) {
+  for (unsigned seed = 0; seed < count(600) && !HasFailure(); ++seed) {
+    SCOPED_TRACE(seed);
     const Expression expression(seed, 20'000);
-    values += expression.values();
     Draw draw(~seed);
-    set(draw);
-    const auto threads = static_cast<int>(1 + draw.below(4));
-    ASSERT_TRUE(expression.run(Device::cpu(threads), !draw.one_in(8)) ==
-                expression.run(Device::reference(), false))
-        << "seed " << seed << ", " << threads << " threads, " << host::name(host::active_isa());
+    expect_bits_on_cpu(expression, draw);
+    values += expression.values();
   }
   EXPECT_GT(values, 5 * count(600)) << "too many ops are refused";
 }
 
 TEST_F(RandomExpressions, OnTheSimtMachineHaveTheBitsOfTheReference) {
-  for (unsigned seed = 0; seed < count(300); ++seed) {
-    const Expression expression(seed, 500);
-    ASSERT_TRUE(expression.run(Device::simt(), seed % 8 > 0) ==
-                expression.run(Device::reference(), false))
-        << "seed " << seed;
+  for (unsigned seed = 0; seed < count(300) && !HasFailure(); ++seed) {
+    SCOPED_TRACE(seed);
+    expect_bits_on_simt(Expression(seed, 500), seed % 8 > 0);
   }
 }
 

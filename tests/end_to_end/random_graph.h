@@ -1,4 +1,4 @@
-// Draws for tests of random graphs, and the ways in which the CPU may run them.
+// Draws for tests of random graphs, and whether the devices give such a graph the same bits.
 #pragma once
 #include <fornax/fornax.h>
 #include <gtest/gtest.h>
@@ -70,22 +70,38 @@ inline std::vector<std::uint32_t> bits_of_two_steps(const Graph& graph, const De
   return bits;
 }
 
-/// Thresholds and the instruction set by chance, as they were afterwards.
+/// Of drawn graphs, whose bits(device, fuse) are those of bits_of_two_steps(). Thresholds and the
+/// instruction set are left as they were.
 class RandomGraphs : public ::testing::Test {
  protected:
   ~RandomGraphs() override {
     banded_bytes = banded_, in_place_bytes = in_place_, host::streamed_bytes = streamed_;
   }
+  /// FORNAX_SLOW_TESTS draws fifty times as many.
+  static unsigned count(unsigned few) { return std::getenv("FORNAX_SLOW_TESTS") ? 50 * few : few; }
+
+  /// On the CPU, some way by chance.
+  template <class Drawn>
+  void expect_bits_on_cpu(const Drawn& drawn, Draw& draw) {
+    set(draw);
+    const auto threads = static_cast<int>(1 + draw.below(4));
+    EXPECT_TRUE(drawn.bits(Device::cpu(threads), !draw.one_in(8)) ==
+                drawn.bits(Device::reference(), false))
+        << threads << " threads, " << host::name(host::active_isa());
+  }
+  template <class Drawn>
+  static void expect_bits_on_simt(const Drawn& drawn, bool fuse) {
+    EXPECT_TRUE(drawn.bits(Device::simt(), fuse) == drawn.bits(Device::reference(), false));
+  }
+
+ private:
   void set(Draw& draw) {
     host::use_isa(isas_[static_cast<std::size_t>(draw.below(std::ssize(isas_)))]);
     banded_bytes = draw.one_in(2) ? 0 : banded_;
     in_place_bytes = draw.one_in(2) ? 0 : in_place_;
     host::streamed_bytes = draw.one_in(3) ? 0 : draw.one_in(2) ? 4096 : streamed_;
   }
-  /// FORNAX_SLOW_TESTS draws fifty times as many.
-  static unsigned count(unsigned few) { return std::getenv("FORNAX_SLOW_TESTS") ? 50 * few : few; }
 
- private:
   IsaRestorer isa_;
   std::vector<host::Isa> isas_ = available_isas();
   std::int64_t banded_ = banded_bytes, in_place_ = in_place_bytes;

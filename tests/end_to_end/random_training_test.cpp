@@ -21,7 +21,7 @@ class Network {
       sgd(graph_, all, {.learning_rate = 0.01, .momentum = draw_.one_in(2) ? 0.9 : 0});
   }
 
-  std::vector<std::uint32_t> train(const Device& device, bool fuse) const {
+  std::vector<std::uint32_t> bits(const Device& device, bool fuse) const {
     CompileOptions options{.outputs = outputs_};
     options.fuse = fuse;
     const Input inputs[] = {{"x", inputs_[0]}, {"target", inputs_[1]}};
@@ -94,31 +94,23 @@ class Network {
 using RandomTraining = RandomGraphs;
 
 TEST_F(RandomTraining, OnTheCpuHasTheBitsOfTheReference) {
-  for (unsigned seed = 0; seed < count(200); ++seed) {
-    const Network network(seed, seed % 4 == 0 ? 2200 : 300);
-    const auto expected = network.train(Device::reference(), false);
+  for (unsigned seed = 0; seed < count(300) && !HasFailure(); ++seed) {
+    SCOPED_TRACE(seed);
     Draw draw(~seed);
-    for (int i = 0; i < 2; ++i) {
-      set(draw);
-      const int threads = static_cast<int>(1 + draw.below(4));
-      ASSERT_TRUE(network.train(Device::cpu(threads), !draw.one_in(8)) == expected)
-          << "seed " << seed << ", " << threads << " threads, " << host::name(host::active_isa());
-    }
+    expect_bits_on_cpu(Network(seed, seed % 4 == 0 ? 2200 : 300), draw);
   }
 }
 
 TEST_F(RandomTraining, OnTheSimtMachineHasTheBitsOfTheReference) {
-  for (unsigned seed = 0; seed < count(60); ++seed) {
-    const Network network(seed, 70);
-    ASSERT_TRUE(network.train(Device::simt(), seed % 8 > 0) ==
-                network.train(Device::reference(), false))
-        << "seed " << seed;
+  for (unsigned seed = 0; seed < count(60) && !HasFailure(); ++seed) {
+    SCOPED_TRACE(seed);
+    expect_bits_on_simt(Network(seed, 70), seed % 8 > 0);
   }
 }
 
 TEST_F(RandomTraining, AnotherNetworkHasOtherBits) {
-  EXPECT_FALSE(Network(1, 300).train(Device::cpu(1), true) ==
-               Network(2, 300).train(Device::reference(), false));
+  EXPECT_FALSE(Network(1, 300).bits(Device::cpu(1), true) ==
+               Network(2, 300).bits(Device::reference(), false));
 }
 
 }  // namespace

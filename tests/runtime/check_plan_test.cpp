@@ -154,6 +154,13 @@ const Fault kFaults[] = {
      [](Sample& s) { s.value(s.activation).root = s.updated; }},
     {"wrong_type", "another type",
      [](Sample& s) { s.value(s.activation).type.dtype = DType::bf16; }},
+    {"strided_output", "is returned but not row-major",
+     [](Sample& s) {
+       kernels::TensorType turned(DType::f32, Shape{2, 2});
+       turned.strides[0] = 1, turned.strides[1] = 2;
+       s.value(s.loss).type = turned;
+       s.plan.graph.values[static_cast<std::size_t>(s.loss)].type = turned;
+     }},
     {"value_nowhere", "lies nowhere", [](Sample& s) { s.value(s.activation).location = {}; }},
     {"value_in_a_state", "does not update",
      [](Sample& s) {
